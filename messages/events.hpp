@@ -1,0 +1,71 @@
+#pragma once
+// What actors say to each other, as plain structs. Noun-like or past: the verbs are the actors' members.
+// Large payloads are shared and immutable: handing one on costs a pointer.
+
+#include "messages/errors.hpp"
+#include "messages/ids.hpp"
+#include "messages/outcome.hpp"
+
+#include <memory>
+
+namespace signet {
+
+/// Immutable bytes, shared between actors without a copy.
+using shared_bytes = std::shared_ptr<const bytes>;
+inline shared_bytes share(bytes data) { return std::make_shared<const bytes>(std::move(data)); }
+
+/// SESSION, BOT → SENDERS: a batch arrived from this author. The answer means: durable on a majority and applied, or
+/// refused for good; never "maybe" (that is an error: unknown_outcome, overloaded, disk_full).
+struct submit_batch {
+  permalink author;       ///< who proved to be on the other side; batches of others are refused
+  public_key device;      ///< the key of that proof
+  shared_bytes raw;       ///< serialised Batch as it arrived
+};
+struct batch_answer {
+  ec problem = ec::ok;    ///< the batch as a whole was refused: malformed, bad_signature, too_large, rate_limited…
+  bool all_good = false;  ///< every message accepted or duplicate
+  shared_bytes receipt;   ///< serialised Receipt for signet/v1/receipts; always there
+};
+
+/// What apply says of one entry; see storage/views/apply.hpp for the meaning of each field by entry kind.
+struct entry_answer {
+  log_index index{};
+  ec code = ec::ok;
+  std::vector<outcome> outcomes;  ///< batches: one for each message
+  std::uint64_t epoch = 0;        ///< sessions, bots
+  link standing;                  ///< version_conflict: the newest version
+};
+
+/// ANYBODY → REPLICA: append this entry. Answered when committed and applied, never before.
+struct propose_entry {
+  shared_bytes entry;      ///< serialised LogEntry; timeMs is set by the replica
+  bool from_reserve = false;  ///< may be written when the disk is nearly full: cursors, closings, security events
+};
+
+/// REPLICA → FAN-OUT: the log is applied up to here. Carries nothing else, so losing one costs nothing.
+struct log_advanced { log_index index{}; };
+
+/// FAN-OUT → SESSION, BOT: your inbox may hold something up to this log index: pull from your cursor.
+struct inbox_advanced { log_index index{}; };
+/// FAN-OUT → SESSION: a new version of your identity is published: check whether your key still stands.
+struct identity_changed { log_index index{}; };
+
+/// SESSION → CURSORS: everything up to this position has been acknowledged by this device.
+struct cursor_moved {
+  permalink identity;
+  public_key device;
+  inbox_position position{};
+};
+
+/// ANYBODY → SECURITY: somebody tried something. Counted and written to the log in batches.
+struct security_event_seen {
+  std::string kind;          ///< docs/security-events.md
+  bytes subject, object;     ///< ids; may be empty
+  std::string detail;        ///< from a closed set of words
+  std::string source;        ///< address without port; may be empty
+};
+
+/// ADMIN → ANY ACTOR: a picture of yourself, as JSON text.
+struct status_asked {};
+
+} // namespace signet
