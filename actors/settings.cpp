@@ -1,0 +1,388 @@
+#include "actors/settings.hpp"
+
+#include "messages/ids.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <sstream>
+#include <variant>
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+extern char** environ;
+
+namespace signet {
+namespace {
+
+using target = std::variant<std::string*, std::int64_t*, bool*, std::vector<std::string>*>;
+
+struct binding {
+  std::string path;
+  target where;
+  std::int64_t min = 0, max = 0;
+};
+
+constexpr std::int64_t day_s = 86'400;
+
+/// The table. `s` may be a scratch value when only the keys are wanted.
+std::vector<binding> bind(node_settings& s, std::string& data) {
+  auto& listen = s.listen;
+  auto& limits = s.limits;
+  auto& life = s.sessions;
+  return {
+    {"cluster.id", &s.cluster},
+    {"node.data", &data},
+    {"node.zone", &s.zone},
+    {"node.threads", &s.threads, 0, 256},
+    {"node.echo_bot", &s.echo_bot},
+    {"listen.mqtt", &listen.mqtt},
+    {"listen.mqtts", &listen.mqtts},
+    {"listen.ws", &listen.ws},
+    {"listen.wss", &listen.wss},
+    {"listen.certificate", &listen.certificate},
+    {"listen.key", &listen.key},
+    {"listen.origins", &listen.origins},
+    {"sessions.idle_s", &life.idle_s, 10, 30 * day_s},
+    {"sessions.absolute_s", &life.absolute_s, 10, 30 * day_s},
+    {"sessions.token_s", &life.token_s, 10, 300},
+    {"sessions.reusable_tokens", &life.reusable_tokens},
+    {"sessions.reusable_token_s", &life.reusable_token_s, 10, 12 * 3'600},
+    {"sessions.keep_alive_s", &life.keep_alive_s, 10, 300},
+    {"sessions.parked_s", &life.parked_s, 0, 30 * day_s},
+    {"sessions.parked_max", &life.parked_max, 0, 1'000'000},
+    {"limits.connections", &limits.connections, 1, 1'000'000},
+    {"limits.unauthenticated_per_address", &limits.unauthenticated_per_address, 1, 100'000},
+    {"limits.unauthenticated_loopback", &limits.unauthenticated_loopback, 1, 100'000},
+    {"limits.verifications_per_address", &limits.verifications_per_address, 1, 100'000},
+    {"limits.verifications_loopback", &limits.verifications_loopback, 1, 100'000},
+    {"limits.verifications_total", &limits.verifications_total, 1, 100'000},
+    {"limits.failed_logins_per_address", &limits.failed_logins_per_address, 1, 100'000},
+    {"limits.identities_per_second", &limits.identities_per_second, 1, 100'000},
+    {"limits.identities_loopback", &limits.identities_loopback, 1, 100'000},
+    {"limits.batches_per_second", &limits.batches_per_second, 1, 1'000'000},
+    {"limits.inbound_packet_bytes", &limits.inbound_packet_bytes, 16 << 10, 1 << 20},
+    {"limits.outbound_packet_bytes", &limits.outbound_packet_bytes, 4 << 10, 1 << 20},
+    {"limits.receive_maximum", &limits.receive_maximum, 1, 32},
+    {"limits.output_buffer_bytes", &limits.output_buffer_bytes, 64 << 10, 64 << 20},
+    {"storage.map_bytes", &s.storage.map_bytes, 64 << 20, 16LL << 40},
+    {"storage.free_bytes_min", &s.storage.free_bytes_min, 0, 1LL << 40},
+    {"storage.free_percent_min", &s.storage.free_percent_min, 0, 50},
+    {"log.level", &s.log_level},
+    {"log.format", &s.log_format},
+  };
+}
+
+std::string text_of(const target& where) {
+  return std::visit(
+    [](auto* at) -> std::string {
+      using T = std::remove_pointer_t<decltype(at)>;
+      if constexpr (std::is_same_v<T, std::string>)
+        return *at;
+      else if constexpr (std::is_same_v<T, std::int64_t>)
+        return std::to_string(*at);
+      else if constexpr (std::is_same_v<T, bool>)
+        return *at ? "true" : "false";
+      else {
+        std::string out;
+        for (const auto& item : *at)
+          out += (out.empty() ? "" : ",") + item;
+        return out;
+      }
+    },
+    where);
+}
+
+std::string type_of(const target& where) {
+  static constexpr const char* names[] = {"text", "number", "yes/no", "list"};
+  return names[where.index()];
+}
+
+std::string out_of_range(const binding& key, std::int64_t got) {
+  return key.path + " is " + std::to_string(got) + "; it must be " + std::to_string(key.min) + " to " +
+         std::to_string(key.max);
+}
+
+/// Nothing when it fits; else what is wrong.
+std::string assign(const binding& key, const toml::node& value) {
+  return std::visit(
+    [&](auto* at) -> std::string {
+      using T = std::remove_pointer_t<decltype(at)>;
+      if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+        const auto* array = value.as_array();
+        if (!array)
+          return key.path + " must be a list of texts, such as [\"https://example.org\"]";
+        at->clear();
+        for (const auto& item : *array) {
+          const auto* text = item.as_string();
+          if (!text)
+            return key.path + " must hold only texts";
+          at->push_back(text->get());
+        }
+        return {};
+      } else {
+        const auto* typed = value.as<T>();
+        if (!typed)
+          return key.path + " must be a " + type_of(key.where) +
+                 (std::is_same_v<T, bool> ? " (true or false)" : "");
+        if constexpr (std::is_same_v<T, std::int64_t>)
+          if (typed->get() < key.min || typed->get() > key.max)
+            return out_of_range(key, typed->get());
+        *at = typed->get();
+        return {};
+      }
+    },
+    key.where);
+}
+
+std::string assign_text(const binding& key, const std::string& value) {
+  return std::visit(
+    [&](auto* at) -> std::string {
+      using T = std::remove_pointer_t<decltype(at)>;
+      if constexpr (std::is_same_v<T, std::string>)
+        *at = value;
+      else if constexpr (std::is_same_v<T, bool>) {
+        if (value != "true" && value != "false")
+          return key.path + " must be true or false, not \"" + value + "\"";
+        *at = value == "true";
+      } else if constexpr (std::is_same_v<T, std::int64_t>) {
+        std::int64_t number = 0;
+        auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
+        if (problem != std::errc{} || end != value.data() + value.size())
+          return key.path + " must be a whole number, not \"" + value + "\"";
+        if (number < key.min || number > key.max)
+          return out_of_range(key, number);
+        *at = number;
+      } else {
+        at->clear();
+        std::istringstream items(value);
+        for (std::string item; std::getline(items, item, ',');)
+          at->push_back(item);
+      }
+      return {};
+    },
+    key.where);
+}
+
+std::string variable_of(const std::string& path) {
+  std::string out = "SIGNET_";
+  for (char c : path)
+    out.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+  return out;
+}
+
+/// What no single key can tell.
+void check_whole(const node_settings& s, std::vector<std::string>& problems) {
+  for (const auto& [key, text] : {std::pair{"listen.mqtt", s.listen.mqtt}, {"listen.mqtts", s.listen.mqtts},
+                                  {"listen.ws", s.listen.ws}, {"listen.wss", s.listen.wss}})
+    if (!text.empty())
+      if (auto parsed = parse_endpoint(text); !parsed)
+        problems.push_back(std::string(key) + ": " + parsed.error().context);
+  if ((!s.listen.mqtts.empty() || !s.listen.wss.empty()) && (s.listen.certificate.empty() || s.listen.key.empty()))
+    problems.push_back("listen.mqtts and listen.wss need listen.certificate and listen.key (PEM files)");
+  if (s.listen.mqtt.empty() && s.listen.mqtts.empty() && s.listen.ws.empty() && s.listen.wss.empty())
+    problems.push_back("nothing listens: set at least one of listen.mqtt, listen.mqtts, listen.ws, listen.wss");
+  if (!s.cluster.empty() && !cluster_id::parse(s.cluster))
+    problems.push_back("cluster.id must be 32 hexadecimal digits; leave it empty to have one drawn");
+  if (s.sessions.idle_s > s.sessions.absolute_s)
+    problems.push_back("sessions.idle_s is longer than sessions.absolute_s");
+  static const std::vector<std::string> levels{"trace", "debug", "info", "warn", "error"};
+  if (std::find(levels.begin(), levels.end(), s.log_level) == levels.end())
+    problems.push_back("log.level must be one of trace, debug, info, warn, error");
+  if (s.log_format != "text" && s.log_format != "json")
+    problems.push_back("log.format must be text or json");
+}
+
+status verdict(const std::vector<std::string>& problems) {
+  if (problems.empty())
+    return {};
+  std::string all;
+  for (const auto& problem : problems)
+    all += "\n  " + problem;
+  return fail(ec::configuration, all);
+}
+
+void take_environment(std::vector<binding>& keys, const std::map<std::string, std::string>& environment,
+                      std::vector<std::string>& problems) {
+  for (auto& key : keys)
+    if (auto found = environment.find(variable_of(key.path)); found != environment.end())
+      if (auto problem = assign_text(key, found->second); !problem.empty())
+        problems.push_back(found->first + ": " + problem);
+}
+
+std::string where(const toml::node& value) {
+  return "line " + std::to_string(value.source().begin.line) + ": ";
+}
+
+/// Fills what the table holds. Sections are those of the paths; a node's own section is [nodes.NAME].
+void take_table(const toml::table& table, const std::string& prefix, std::vector<binding>& keys,
+                std::vector<std::string>& problems) {
+  std::vector<std::string> known;
+  for (const auto& key : keys)
+    if (key.path.starts_with(prefix + "."))
+      known.push_back(key.path.substr(prefix.size() + 1));
+  for (auto&& [name, value] : table) {
+    const std::string path = prefix + "." + std::string(name.str());
+    auto found = std::find_if(keys.begin(), keys.end(), [&](const binding& key) { return key.path == path; });
+    if (found != keys.end()) {
+      if (auto problem = assign(*found, value); !problem.empty())
+        problems.push_back(where(value) + problem);
+      continue;
+    }
+    auto meant = closest(name.str(), known);
+    problems.push_back(where(value) + "unknown key " + path +
+                       (meant ? "; did you mean " + prefix + "." + *meant + "?" : "; see cluster.conf for all keys"));
+  }
+}
+
+} // namespace
+
+std::vector<settings_key> settings_keys() {
+  node_settings defaults;
+  std::string data = defaults.data.string();
+  std::vector<settings_key> out;
+  for (const auto& key : bind(defaults, data))
+    out.push_back({key.path, type_of(key.where), text_of(key.where), key.min, key.max});
+  return out;
+}
+
+std::optional<std::string> closest(std::string_view word, const std::vector<std::string>& known) {
+  std::optional<std::string> best;
+  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (const auto& candidate : known) {
+    // Levenshtein distance, one row at a time.
+    std::vector<std::size_t> row(candidate.size() + 1);
+    for (std::size_t j = 0; j < row.size(); ++j)
+      row[j] = j;
+    for (std::size_t i = 1; i <= word.size(); ++i) {
+      std::size_t diagonal = row[0];
+      row[0] = i;
+      for (std::size_t j = 1; j < row.size(); ++j) {
+        std::size_t replaced = diagonal + (word[i - 1] == candidate[j - 1] ? 0 : 1);
+        diagonal = row[j];
+        row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+      }
+    }
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+result<endpoint> parse_endpoint(std::string_view text) {
+  auto colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0)
+    return fail(ec::configuration, "\"" + std::string(text) + "\" is not host:port, such as 127.0.0.1:1883 or [::1]:1883");
+  endpoint out;
+  auto host = text.substr(0, colon), port = text.substr(colon + 1);
+  if (host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  out.host = host;
+  auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (problem != std::errc{} || end != port.data() + port.size())
+    return fail(ec::configuration, "\"" + std::string(port) + "\" is not a port (0 to 65535)");
+  return out;
+}
+
+result<node_settings> parse_settings(std::string_view text, std::string_view origin, const std::string& name,
+                                     const std::map<std::string, std::string>& environment) {
+  auto parsed = toml::parse(text, origin);
+  if (!parsed) {
+    const auto& problem = parsed.error();
+    return fail(ec::configuration, std::string(origin) + ", line " + std::to_string(problem.source().begin.line) + ": " +
+                                     std::string(problem.description()));
+  }
+  node_settings out;
+  out.name = name;
+  std::string data = out.data.string();
+  auto keys = bind(out, data);
+  std::vector<std::string> problems;
+  std::vector<std::string> sections{"nodes"};
+  for (const auto& key : keys)
+    if (auto section = key.path.substr(0, key.path.find('.'));
+        std::find(sections.begin(), sections.end(), section) == sections.end())
+      sections.push_back(section);
+
+  const toml::table* own = nullptr;
+  std::vector<std::string> names;
+  for (auto&& [key, value] : parsed.table()) {
+    std::string section{key.str()};
+    const auto* table = value.as_table();
+    if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
+      auto meant = closest(section, sections);
+      problems.push_back(where(value) + "unknown section [" + section + "]" +
+                         (meant ? "; did you mean [" + *meant + "]?" : "; see cluster.conf for all sections"));
+    } else if (!table) {
+      problems.push_back(where(value) + section + " must be a section: write [" + section + "]");
+    } else if (section == "nodes") {
+      for (auto&& [node_name, node_value] : *table) {
+        names.emplace_back(node_name.str());
+        if (!node_value.as_table())
+          problems.push_back(where(node_value) + "nodes." + names.back() + " must be a section: write [nodes." +
+                             names.back() + "]");
+        else if (names.back() == name)
+          own = node_value.as_table();
+      }
+    } else {
+      take_table(*table, section, keys, problems);
+    }
+  }
+  if (own) {
+    // A node's own section may repeat any section's keys for itself: [nodes.n1.listen] and so on.
+    for (auto&& [key, value] : *own) {
+      std::string section{key.str()};
+      const auto* table = value.as_table();
+      if (table && std::find(sections.begin() + 1, sections.end(), section) != sections.end() && section != "cluster")
+        take_table(*table, section, keys, problems);
+      else {
+        toml::table single;
+        single.insert(key, value);
+        take_table(single, "node", keys, problems);
+      }
+    }
+  } else if (!names.empty()) {
+    auto meant = closest(name, names);
+    problems.push_back("no section [nodes." + name + "]; give --name one of the nodes in this file" +
+                       (meant ? ", for example " + *meant : ": " + names.front()));
+  }
+  take_environment(keys, environment, problems);
+  out.data = data;
+  check_whole(out, problems);
+  if (auto good = verdict(problems); !good)
+    return fail(ec::configuration, std::string(origin) + good.error().context);
+  return out;
+}
+
+result<node_settings> load_settings(const std::filesystem::path& file, const std::string& name,
+                                    const std::map<std::string, std::string>& environment) {
+  std::ifstream in(file);
+  if (!in)
+    return fail(ec::configuration, "cannot read " + file.string() + "; copy cluster.conf from the source as a start");
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse_settings(text.str(), file.string(), name, environment);
+}
+
+status apply_environment(node_settings& settings, const std::map<std::string, std::string>& environment) {
+  std::string data = settings.data.string();
+  auto keys = bind(settings, data);
+  std::vector<std::string> problems;
+  take_environment(keys, environment, problems);
+  settings.data = data;
+  check_whole(settings, problems);
+  return verdict(problems);
+}
+
+std::map<std::string, std::string> signet_environment() {
+  std::map<std::string, std::string> out;
+  for (char** at = environ; *at; ++at) {
+    std::string_view pair{*at};
+    if (auto equals = pair.find('='); pair.starts_with("SIGNET_") && equals != std::string_view::npos)
+      out.emplace(pair.substr(0, equals), pair.substr(equals + 1));
+  }
+  return out;
+}
+
+} // namespace signet

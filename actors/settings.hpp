@@ -1,0 +1,104 @@
+#pragma once
+// cluster.conf: every key with its unit, default and range, once, in one table. Unknown keys are errors with a
+// suggestion. What a flag says wins over the environment, the environment over the file, the file over the default.
+
+#include "messages/errors.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace signet {
+
+struct listener_settings {
+  std::string mqtt = "127.0.0.1:1883";
+  std::string mqtts, ws, wss;              ///< empty: not listening
+  std::string certificate, key;            ///< PEM files, for mqtts and wss
+  std::vector<std::string> origins;        ///< for ws and wss; empty: pages of the same host only
+};
+
+struct limit_settings {
+  std::int64_t connections = 20'000;
+  std::int64_t unauthenticated_per_address = 32;
+  std::int64_t unauthenticated_loopback = 4'096;
+  std::int64_t verifications_per_address = 5;      ///< a second, before authentication
+  std::int64_t verifications_loopback = 2'000;
+  std::int64_t verifications_total = 500;          ///< a second, before authentication, loopback not counted
+  std::int64_t failed_logins_per_address = 10;     ///< a minute
+  std::int64_t identities_per_second = 1;          ///< for an address
+  std::int64_t identities_loopback = 100;
+  std::int64_t batches_per_second = 2'000;         ///< for an attached session
+  std::int64_t inbound_packet_bytes = 1 << 20;
+  std::int64_t outbound_packet_bytes = 256 << 10;
+  std::int64_t receive_maximum = 32;
+  std::int64_t output_buffer_bytes = 1 << 20;
+};
+
+struct session_life_settings {
+  std::int64_t idle_s = 3'600;
+  std::int64_t absolute_s = 12 * 3'600;
+  std::int64_t token_s = 300;
+  std::int64_t reusable_token_s = 12 * 3'600;
+  bool reusable_tokens = true;
+  std::int64_t keep_alive_s = 300;
+  std::int64_t parked_s = 7 * 86'400;   ///< longest MQTT session expiry granted
+  std::int64_t parked_max = 10'000;
+};
+
+struct storage_settings {
+  std::int64_t map_bytes = 64LL << 30;
+  std::int64_t free_bytes_min = 256LL << 20;
+  std::int64_t free_percent_min = 5;
+};
+
+struct node_settings {
+  std::string name = "node-1";
+  std::filesystem::path data = "signet-data";
+  std::string cluster;                  ///< 32 hex digits; empty: drawn at founding
+  std::string zone;
+  listener_settings listen;
+  limit_settings limits;
+  session_life_settings sessions;
+  storage_settings storage;
+  bool echo_bot = false;
+  std::string log_level = "info";
+  std::string log_format = "text";
+  std::int64_t threads = 0;             ///< pooled actors; 0: as many as cores, at least 2
+};
+
+/// One key of cluster.conf, for `signet config check`, its documentation and its tests.
+struct settings_key {
+  std::string path;        ///< for example "sessions.idle_s"
+  std::string type;        ///< "text", "number", "yes/no", "list"
+  std::string default_text;
+  std::int64_t min = 0, max = 0;  ///< numbers
+};
+std::vector<settings_key> settings_keys();
+
+/// Reads the file for the node called `name`, then applies the environment (SIGNET_SESSIONS_IDLE_S for sessions.idle_s).
+/// Every mistake of the file is reported, one a line, each with what to do about it.
+result<node_settings> load_settings(const std::filesystem::path& file, const std::string& name,
+                                    const std::map<std::string, std::string>& environment);
+/// The same over text; `origin` names it in errors.
+result<node_settings> parse_settings(std::string_view text, std::string_view origin, const std::string& name,
+                                     const std::map<std::string, std::string>& environment);
+/// Environment over defaults, for `signet dev`.
+status apply_environment(node_settings& settings, const std::map<std::string, std::string>& environment);
+/// The process's variables that start with SIGNET_.
+std::map<std::string, std::string> signet_environment();
+
+/// The word of `known` closest to `word`, when it is close enough to be meant.
+std::optional<std::string> closest(std::string_view word, const std::vector<std::string>& known);
+
+/// "host:port" with [::1]:port for IPv6. Errors: configuration.
+struct endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+};
+result<endpoint> parse_endpoint(std::string_view text);
+
+} // namespace signet
