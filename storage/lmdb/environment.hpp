@@ -15,7 +15,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 
 namespace signet::storage {
 
@@ -136,8 +140,10 @@ private:
 /// One LMDB environment. Thread-safe: any thread may begin a read transaction; one thread writes.
 class environment {
 public:
-  /// Opens, or creates when not read_only, with exactly these tables. Errors: io, locked (another process has it open
-  /// for writing), not_found (read_only and absent), wrong_format.
+  /// Opens, or creates when not read_only, with exactly these tables; a table that an older file lacks is added. Nothing
+  /// is walked. Errors: io, locked (another process has it open for writing), not_found (read_only and absent),
+  /// wrong_format, corrupt, configuration (network file system). A crash while it creates leaves nothing behind.
+  /// Readers (read_only) in other processes are allowed beside the writer. Outlives all its transactions.
   static result<std::unique_ptr<environment>> open(const environment_options& options, std::span<const table_ref> tables);
   ~environment();
 
@@ -150,6 +156,7 @@ public:
   status copy_to(const std::filesystem::path& directory) const;
 
 private:
+  friend class read_txn;
   struct state;
   explicit environment(std::unique_ptr<state> s);
   std::unique_ptr<state> state_;

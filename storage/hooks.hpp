@@ -1,0 +1,25 @@
+#pragma once
+// Known bugs: mistakes that the harnesses must catch, compiled in with SIGNET_TEST_HOOKS only and chosen at run time by
+// the environment variable SIGNET_BUG. Without the option every question is the constant `false`, and neither the
+// names nor the code behind them reach the binary.
+//
+//   NOSYNC         LMDB commits without fdatasync
+//   ACK_EARLY      an entry is reported durable before its transaction is committed
+//   APPLIED_SPLIT  the applied index is committed in another transaction than the effects
+//   CHAIN_BLIND    a record is handed out without a look at its hash
+
+#ifdef SIGNET_TEST_HOOKS
+#include <cstdlib>
+#include <string_view>
+/// Whether the bug of that name (a string literal) is switched on. Read once a process.
+#define SIGNET_BUG(name)                                                                                               \
+  ([]() -> bool {                                                                                                      \
+    static const bool on = [] {                                                                                        \
+      const char* chosen = std::getenv("SIGNET_BUG");                                                                  \
+      return chosen != nullptr && std::string_view{chosen} == name;                                                    \
+    }();                                                                                                               \
+    return on;                                                                                                         \
+  }())
+#else
+#define SIGNET_BUG(name) false
+#endif
