@@ -87,8 +87,10 @@ struct BotCommitted {
   # All effects of one input, and the input position: one entry. Refused unless epoch and input are as expected.
   bot @0 :Identity.Permalink;
   epoch @1 :UInt64;
-  input @2 :UInt64;           # Inbox position that was handled: must be the bot's position + 1.
-  batch @3 :Data;             # Serialised Batch of outgoing messages, signed by the bot; may be empty.
+  fromInput @4 :UInt64;       # First inbox position handled: must be the bot's position + 1.
+  input @2 :UInt64;           # Last inbox position handled; the bot's position from now on.
+  batch @3 :Data;             # Serialised Batch of outgoing messages, signed by the bot; may be empty. Every one of
+                              # its messages is accepted, or the whole entry is refused.
 }
 
 struct BotAttempted {
