@@ -26,11 +26,12 @@ namespace signet::storage {
 /// The disk failed, or a row is not what was written. Fail-stop: exit 71; a restart recovers from what is durable.
 class storage_failure : public std::runtime_error {
 public:
-  storage_failure(ec code, const std::string& context) : std::runtime_error(render({code, context})), code_{code} {}
-  ec code() const { return code_; }
+  storage_failure(ec code, const std::string& context) : std::runtime_error(render({code, context})), error_{code, context} {}
+  ec code() const { return error_.code; }
+  const error& why() const { return error_; }
 
 private:
-  ec code_;
+  error error_;
 };
 
 /// A table: its slot among the open tables, and its name on disk. All of them stand in storage/tables.hpp.
