@@ -33,7 +33,9 @@ public:
   /// Any thread. Gives back the credit of packets that have been dealt with; reading stops without credit
   /// (256 KiB), so that TCP slows the client down instead of our memory growing.
   virtual void done(std::size_t credit) = 0;
-  /// Any thread. From now on packets up to this size are taken, and leave under this state's list.
+  /// Any thread. From now on packets up to this size are taken, and leave under this state's list. Until `attached` the
+  /// link hands over one packet, and decodes the next only after allow() was called again: nothing that a client sends
+  /// behind its CONNECT is looked at before the CONNECT is answered.
   virtual void allow(link_state state, std::size_t packet_bytes_max) = 0;
   /// Any thread. No packet with an encoded size above this is ever sent (the client's Maximum Packet Size).
   virtual void limit_output(std::size_t packet_bytes_max) = 0;
@@ -58,6 +60,8 @@ struct packets_arrived {
 /// BRIDGE → SESSION: bytes that are no packet. Everything before them has been delivered. Nothing follows.
 struct packets_malformed {
   mqtt::reason_code reason{};
+  /// The form in which the reason may be told; nothing: close without a byte. See mqtt::decode_error.
+  std::optional<mqtt::protocol_version> answer_as;
   std::string what;  ///< for the operator; no content
 };
 /// BRIDGE → SESSION: the connection is gone. Nothing follows.

@@ -1,0 +1,30 @@
+#pragma once
+// SESSION REGISTRY: who is attached, who reads which inbox, what is parked; the janitor; the ticker of all sessions.
+
+#include "actors/session/messages.hpp"
+#include "actors/session/settings.hpp"
+#include "messages/seams.hpp"
+
+#include <caf/fwd.hpp>
+
+#include <memory>
+
+namespace signet {
+
+class admission;
+namespace storage {
+class environment;
+}
+
+struct registry_services {
+  session_settings settings;
+  const storage::environment* disk = nullptr;  ///< the janitor reads the sessions view
+  replica_actor replica;
+  security_actor security;
+  std::shared_ptr<admission> gate;
+  clock_source* clock = &system_clock();
+};
+
+session_registry_actor spawn_session_registry(caf::actor_system& system, registry_services services);
+
+} // namespace signet
