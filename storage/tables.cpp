@@ -178,13 +178,13 @@ std::optional<inbox_run_key> inbox_run_key::decode(bytes_view raw) {
   return whole(in, std::move(out));
 }
 
-void session_key::encode(key_bytes& out) const {
+void session_row_key::encode(key_bytes& out) const {
   out.raw(identity.view());
   out.raw(as_bytes(client_id));
 }
-std::optional<session_key> session_key::decode(bytes_view raw) {
+std::optional<session_row_key> session_row_key::decode(bytes_view raw) {
   reader in{raw};
-  session_key out{in.as<permalink>(), in.text()};
+  session_row_key out{in.as<permalink>(), in.text()};
   if (out.client_id.empty() || out.client_id.size() > client_id_bytes_max)
     return std::nullopt;
   return whole(in, std::move(out));
@@ -198,7 +198,7 @@ std::optional<session_end_key> session_end_key::decode(bytes_view raw) {
   reader in{raw};
   session_end_key out;
   out.expires = in.as<wall_ms>();
-  auto session = session_key::decode(in.rest());
+  auto session = session_row_key::decode(in.rest());
   if (!session)
     return std::nullopt;
   out.session = std::move(*session);

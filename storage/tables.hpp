@@ -239,12 +239,12 @@ struct inbox_run {
 };
 
 /// permalink 32 ‖ client id, 1 to 128 bytes, to the end
-struct session_key {
+struct session_row_key {
   permalink identity;
   std::string client_id;
-  bool operator==(const session_key&) const = default;
+  bool operator==(const session_row_key&) const = default;
   void encode(key_bytes& out) const;
-  static std::optional<session_key> decode(bytes_view raw);
+  static std::optional<session_row_key> decode(bytes_view raw);
 };
 
 /// device key 32 ‖ epoch u64 ‖ opened u64 ‖ expires u64
@@ -261,7 +261,7 @@ struct session_row {
 /// expires u64 ‖ session key
 struct session_end_key {
   wall_ms expires{};
-  session_key session;
+  session_row_key session;
   bool operator==(const session_end_key&) const = default;
   void encode(key_bytes& out) const;
   static std::optional<session_end_key> decode(bytes_view raw);
@@ -461,7 +461,7 @@ struct inbox {
 /// Written by sessionOpened, sessionRenewed, sessionsClosed.
 struct sessions {
   static constexpr table_ref ref{9, "sessions"};
-  using key = session_key;
+  using key = session_row_key;
   using value = session_row;
 };
 /// Sessions by their end, for the janitor. Written with `sessions`.
