@@ -7,7 +7,6 @@
 #include <fstream>
 #include <sstream>
 #include <variant>
-#define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 extern char** environ;
@@ -288,9 +287,10 @@ result<endpoint> parse_endpoint(std::string_view text) {
 
 result<node_settings> parse_settings(std::string_view text, std::string_view origin, const std::string& name,
                                      const std::map<std::string, std::string>& environment) {
-  auto parsed = toml::parse(text, origin);
-  if (!parsed) {
-    const auto& problem = parsed.error();
+  toml::table parsed;
+  try {
+    parsed = toml::parse(text, origin);
+  } catch (const toml::parse_error& problem) {
     return fail(ec::configuration, std::string(origin) + ", line " + std::to_string(problem.source().begin.line) + ": " +
                                      std::string(problem.description()));
   }
@@ -307,7 +307,7 @@ result<node_settings> parse_settings(std::string_view text, std::string_view ori
 
   const toml::table* own = nullptr;
   std::vector<std::string> names;
-  for (auto&& [key, value] : parsed.table()) {
+  for (auto&& [key, value] : parsed) {
     std::string section{key.str()};
     const auto* table = value.as_table();
     if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
