@@ -84,7 +84,7 @@ public:
   /// The state of the session decides how much a peer may say: 1 KiB until CONNECT is complete, more after proof.
   /// Counts for every packet whose length next() has not yet read.
   void set_packet_size_max(std::size_t bytes) { caps_.packet_size_max = bytes; }
-  /// For the client's side, where no CONNECT comes in.
+  /// For the client's side, where no CONNECT comes in: before the first next().
   void set_version(protocol_version version) { version_ = version; }
 
   /// Nothing until a CONNECT named it or set_version was called.
@@ -137,6 +137,10 @@ status encode_to(bytes& out, const packet& any, role sender, protocol_version ve
 /// from two places, or one payload to many receivers. `head.payload` is not looked at.
 result<bytes> encode_publish_head(const publish& head, std::size_t payload_size, role sender, protocol_version version,
                                   std::size_t packet_size_max = packet_size_limit);
+
+/// For a peer whose CONNECT said Request Problem Information 0: takes reason string and user properties out of every
+/// packet but PUBLISH, CONNACK and DISCONNECT [3.1.2-29].
+void withhold_problem_information(packet& any);
 
 /// The 3.1.1 return code that says nearest what a 5.0 code says, as the reason code that stands for it in `connack`:
 /// retry later for what passes by itself, not_authorized for the rest.

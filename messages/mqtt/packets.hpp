@@ -160,6 +160,11 @@ public:
     return *this;
   }
 
+  /// All of that id.
+  void remove(property_id id) {
+    std::erase_if(all_, [&](const property& each) { return each.id == id; });
+  }
+
   bool has(property_id id) const { return find(id) != nullptr; }
   const property* find(property_id id) const {
     for (const auto& each : all_)
