@@ -36,7 +36,7 @@ struct options {
   /// Entries on their way to one follower.
   std::uint32_t in_flight_entries_max = 256;
   /// Entries remembered behind a snapshot. Must be larger than in_flight_entries_max of every member.
-  std::uint32_t trailing_entries = 4096;
+  std::uint32_t trailing_entries = 1024;
   /// Different for each server and each start.
   std::uint32_t seed = 1;
   bool pre_vote = true;

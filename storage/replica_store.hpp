@@ -1,0 +1,139 @@
+#pragma once
+// REPLICA STORE: the replica's turn without actors. It owns the consensus core and the one environment, and is the only
+// writer of the data directory.
+//
+// The problem: an entry must be durable, committed, applied and answered in this order, one disk sync must carry many
+// entries, and a kill at any moment must lose nothing that was answered.
+// The idea: proposals and peer messages queue up; turn() feeds them to the core and puts everything that comes out of it
+// (new entries, term and vote, effects of what is committed, applied index) into ONE transaction. Answers and messages
+// are returned after its commit.
+// Invariants: an answer is given only for an entry that is durable (on a majority) and applied; the applied index in the
+// store is never above the last log record; entry times never decrease.
+//
+// A cluster of one commits an entry by making it durable here, so its effects go into the same transaction: one sync a
+// turn. With several voters an entry is applied in a later turn, when a majority has it.
+//
+// Failures: open() and found() return them. After that every failure of the disk, and a core that says stop, is thrown as
+// storage_failure: the process must exit (71); a restart recovers from what is durable. Belongs to one thread.
+
+#include "messages/bytes.hpp"
+#include "messages/seams.hpp"
+#include "storage/lmdb/environment.hpp"
+#include "storage/raft/core.hpp"
+#include "storage/views/apply.hpp"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace signet::storage {
+
+/// What a cluster begins with; the same on every founding member.
+struct founding {
+  cluster_id cluster;
+  raft::configuration members;
+};
+
+struct replica_options {
+  std::filesystem::path directory;
+  std::uint64_t map_bytes = 64ULL << 30;
+  unsigned readers_max = 126;
+  /// consensus.self names this node in founding.members.
+  raft::options consensus;
+  /// A store of another cluster is refused; none: whichever stands there.
+  std::optional<cluster_id> expected_cluster;
+  /// Accepted and not yet answered; above: ec::overloaded.
+  std::size_t in_flight_entries_max = 8'192;
+  std::size_t in_flight_bytes_max = 16U << 20;
+  /// What one transaction takes at most; the rest waits for the next turn.
+  std::size_t turn_entries_max = 1'024;
+  std::size_t turn_bytes_max = 8U << 20;
+  /// Proposals are refused with ec::disk_full while less than the larger of both is free; those from the reserve are
+  /// refused below a sixteenth of it.
+  std::uint64_t reserve_bytes = 256ULL << 20;
+  unsigned reserve_percent = 5;
+  /// How much is free; for tests. Default: the environment's own measure().
+  std::function<space()> measure;
+};
+
+/// Names a proposal until it is answered: 1, 2, 3… in this process.
+enum class proposal_ticket : std::uint64_t {};
+
+struct proposal_answer {
+  proposal_ticket ticket{};
+  /// What apply said, once durable on a majority and applied. Errors: not_leader (nothing happened), unknown_outcome
+  /// (leadership was lost in between: send the identical bytes again).
+  result<entry_result> outcome;
+};
+
+struct turn_result {
+  std::vector<proposal_answer> answers;   ///< in the order of their log indexes
+  log_index applied{};                    ///< everything up to here is durable and visible to readers
+  bool advanced = false;                  ///< `applied` has moved: wake the fan-out
+  std::vector<raft::outgoing> messages;   ///< for peers; entries are filled in
+  std::vector<error> refused_messages;    ///< what peers sent against the rules; log them
+  /// The leader no longer keeps what this node lacks: the log must be shipped to it by other means.
+  std::optional<raft::snapshot_meta> far_behind;
+  bool role_changed = false;
+  bool more = false;                      ///< proposals are still queued: take another turn at once
+};
+
+struct replica_status {
+  cluster_id cluster;
+  raft::server_id self{};
+  raft::role role{};
+  raft::server_id leader{};  ///< 0: unknown
+  signet::term term{};
+  log_index last{}, committed{}, applied{};
+  digest state_hash;
+  std::size_t in_flight_entries = 0, in_flight_bytes = 0;
+  bool disk_low = false;
+};
+
+class replica_store {
+public:
+  /// Whether a store was founded in this directory, or at least begun.
+  static bool present(const std::filesystem::path& directory);
+
+  /// Makes the durable state with which a founding member starts: term 1 and the configuration at index 1, in one
+  /// transaction. already_exists: a store stands there. A crash leaves either nothing or all of it.
+  static status found(const replica_options& options, const founding& what);
+
+  /// Opens a founded store, makes a new term durable if this node votes alone, starts the core and takes the first turn:
+  /// a cluster of one has applied its whole log when this returns. Reads the last trailing_entries records and what is
+  /// not applied yet, so it is fast however long the log is.
+  /// not_found (no store; found() it), locked, wrong_format, configuration (another cluster, another node), corrupt, io.
+  static result<std::unique_ptr<replica_store>> open(replica_options options, steady_ms now, wall_ms wall);
+
+  ~replica_store();
+
+  /// Queues a serialised LogEntry (messages/entries.hpp); the next turns take it. Its timeMs is set here.
+  /// overloaded, disk_full, malformed: nothing was queued. `from_reserve`: cursor advances, closings, security events,
+  /// which go on while the disk is low, because they are small or make room.
+  result<proposal_ticket> propose(bytes_view entry, bool from_reserve = false);
+  /// Queues what a peer sent.
+  void receive(raft::incoming message);
+
+  /// One turn. `now` for elections, `wall` for entry times. Call it when something is queued and at next_timeout().
+  turn_result turn(steady_ms now, wall_ms wall);
+  steady_ms next_timeout() const;
+  bool work_queued() const;
+
+  /// For readers of any thread. No write transaction but through turn().
+  environment& store();
+  log_index applied() const;
+  replica_status picture() const;
+  /// Read only; its events come through here.
+  const raft::core& consensus() const;
+  /// Membership and hand-over of leadership (see raft::core); what they append is written by the next turn.
+  status change_members(const raft::configuration& next, steady_ms now);
+  status catch_up(raft::server_id learner, steady_ms now);
+  status hand_over(raft::server_id to, steady_ms now);
+
+private:
+  struct state;
+  explicit replica_store(std::unique_ptr<state> s);
+  std::unique_ptr<state> state_;
+};
+
+} // namespace signet::storage
