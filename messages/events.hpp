@@ -33,7 +33,11 @@ struct entry_answer {
   ec code = ec::ok;
   std::vector<outcome> outcomes;  ///< batches: one for each message
   std::uint64_t epoch = 0;        ///< sessions, bots
-  link standing;                  ///< version_conflict: the newest version
+  std::uint64_t replaced_epoch = 0;  ///< session opened: the connection that lost this client id; 0: none
+  link standing;                  ///< identity published, session opened: the newest version that stands
+  permalink identity;             ///< whom it is about
+  log_index published{};          ///< identity published: the entry that published this version
+  inbox_position position{};      ///< bots: inputs up to here are handled or set aside
 };
 
 /// ANYBODY → REPLICA: append this entry. Answered when committed and applied, never before.
