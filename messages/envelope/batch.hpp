@@ -76,6 +76,9 @@ protected:
   opened_batch() = default;
   opened_batch(opened_batch&&) = default;
   opened_batch& operator=(opened_batch&&) = default;
+  ~opened_batch() = default;
+
+  friend class stored_batch;
   aligned_bytes raw_;
   public_key signer_;
   signature proof_;
@@ -85,8 +88,8 @@ protected:
 /// Well-formed as a batch; nothing is known about who made it.
 class unverified_batch : public opened_batch {
 public:
-  /// `too_large` (before anything is copied), `malformed`: the batch as a whole. Single messages that cannot be read carry
-  /// their problem and do not disturb the others.
+  /// `too_large` (before anything is copied), `malformed`: the batch as a whole. Single messages that cannot be read
+  /// carry their problem and do not disturb the others.
   static result<unverified_batch> open(bytes_view raw);
 };
 
@@ -101,9 +104,9 @@ private:
   digest root_;
 };
 
-/// Root and one signature: about 70 µs and two short hashes a message. `bad_signature`.
+/// Root and one signature: about 70 µs and two short hashes a message. `bad_signature`: then `batch` is as it was.
 result<verified_batch> verify(unverified_batch&& batch);
-/// The node's other question, before it spends a verification: the root alone. Receipts of refused batches name it.
+/// The root alone: receipts of refused batches name it.
 digest root_of(const opened_batch& batch);
 
 /// A batch that comes from the node's own log: signatures are not checked again, links are computed when asked for.
@@ -114,8 +117,8 @@ public:
   static result<stored_batch> open(bytes_view raw);
   /// Copies only what does not stand aligned: `raw` must outlive the stored_batch.
   static result<stored_batch> view(bytes_view raw);
-  /// Takes over what verification has computed.
-  explicit stored_batch(const verified_batch& batch);
+  /// Takes over the bytes, and what verification has computed.
+  explicit stored_batch(verified_batch&& batch);
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(bodies_.size()); }
   const public_key& signer() const { return signer_; }

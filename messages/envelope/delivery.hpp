@@ -10,7 +10,7 @@
 
 namespace signet {
 
-// --- node -------------------------------------------------------------------------------------------------------------
+// --- node ---
 
 /// Packs one Delivery. Sizes are exact: size_bytes() is what finish() returns.
 class delivery_builder {
@@ -18,11 +18,11 @@ public:
   /// `size_bytes_max`: of the encoded Delivery, so of the publish's payload.
   explicit delivery_builder(std::size_t size_bytes_max);
 
-  /// Adds the next message. False, and nothing has changed, if it does not fit any more. Positions rise by one from call
-  /// to call. A message of the same entry as the one before, at a higher leaf, joins its bundle. `batch` must live, and
-  /// not move, until finish().
+  /// Adds the next message. False, and nothing has changed, if it does not fit any more. Positions rise by one from
+  /// call to call. A message of the same entry as the one before, at a higher leaf, joins its bundle. `batch` must
+  /// live, and not move, until finish().
   [[nodiscard]] bool add(inbox_position position, log_index index, const stored_batch& batch, std::uint32_t leaf);
-  /// Stands for a message that would not fit even alone: see fits_alone(). 
+  /// Stands for a message that would not fit even alone: see fits_alone().
   [[nodiscard]] bool add_reference(inbox_position position, log_index index, const signet::link& link,
                                    std::uint32_t body_size_bytes);
 
@@ -72,7 +72,7 @@ inline bool fits_alone(std::size_t size_bytes_max, const stored_batch& batch, st
 /// The smallest limit that makes sense: a reference must fit.
 inline constexpr std::size_t delivery_bytes_min = 128;
 
-// --- client -----------------------------------------------------------------------------------------------------------
+// --- client ---
 
 /// What came, not yet checked.
 struct unverified_bundle {

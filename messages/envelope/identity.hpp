@@ -2,8 +2,8 @@
 // Identities: chains of versions, each with keys that prove their own possession.
 //
 // An `identity_version` exists only if it stands on its own: within the limits, canonical, well-formed, and every key
-// has signed (label possession, over link · index). Whether it may follow another is check_succession(); whether its keys
-// are free is the store's question. Limits are checked before the first signature is.
+// has signed (label possession, over link · index). Whether it may follow another is check_succession(); whether its
+// keys are free is the store's question. Limits are checked before the first signature is.
 
 #include "messages/envelope/keys.hpp"
 
@@ -77,8 +77,8 @@ private:
 };
 
 /// May `next` follow `previous`? `version_conflict`: not its successor (permalink, previous link, number).
-/// `bad_signature`: not signed by a key that may. Which may: without a commitment in `previous`, any of its update keys;
-/// with one, only the key it commits to, which is an update key of `previous`, or was kept secret and is one of `next`.
+/// `bad_signature`: not signed by a key that may. Which may: without a commitment in `previous`, any of its update
+/// keys; with one, only the key it commits to: an update key of `previous`, or one kept secret until now, of `next`.
 status check_succession(const identity_version& previous, const identity_version& next);
 
 /// A whole chain, oldest first, as a node answers a lookup: every version stands alone, follows the one before, and

@@ -90,7 +90,19 @@ inline digest hash(label which, bytes_view content) { return hash(which, {conten
 /// The same, as the name of an object.
 link hash_link(label which, bytes_view body);
 
-/// The same, piece by piece. Not thread-safe; after finish() it must not be used again.
+/// Integers as parts of what is hashed or signed.
+constexpr std::array<std::uint8_t, 4> big_endian(std::uint32_t value) {
+  return {static_cast<std::uint8_t>(value >> 24), static_cast<std::uint8_t>(value >> 16),
+          static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
+}
+constexpr std::array<std::uint8_t, 8> big_endian(std::uint64_t value) {
+  std::array<std::uint8_t, 8> out{};
+  for (std::size_t i = out.size(); i-- > 0; value >>= 8)
+    out[i] = static_cast<std::uint8_t>(value);
+  return out;
+}
+
+/// The hash of before, piece by piece. Not thread-safe; after finish() it must not be used again.
 class hasher {
 public:
   explicit hasher(label which);

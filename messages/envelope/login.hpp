@@ -2,9 +2,9 @@
 // MQTT 5 enhanced authentication, method "signet-ed25519": layouts and the transcript both sides sign. Functions of
 // bytes and keys; who may, and when, is the session's part.
 //
-//   C → S  CONNECT, AUTH 0x19   hello      version u16 = 1 · permalink 32 · device key 32 · client nonce 32 · channel u8
-//   S → C  AUTH 0x18            challenge  version u16 · cluster id 16 · node key 32 · server nonce 32 · signature 64
-//   C → S  AUTH 0x18            proof      signature 64 · serialised IdentityVersion, or nothing
+//   C → S  CONNECT, AUTH 0x19  hello      version u16 = 1 · permalink 32 · device key 32 · client nonce 32 · channel
+//   S → C  AUTH 0x18           challenge  version u16 · cluster id 16 · node key 32 · server nonce 32 · signature 64
+//   C → S  AUTH 0x18           proof      signature 64 · serialised IdentityVersion, or nothing
 //
 // transcript = version u16 · cluster id 16 · node key 32 · server nonce 32 · client nonce 32 · permalink 32
 //              · device key 32 · channel u8 · exporter 32 (if channel & 0x10) · client id

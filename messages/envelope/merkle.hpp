@@ -2,7 +2,8 @@
 // The Merkle tree of a batch: leaf i is H(leaf, link of body i), a node is H(node, left · right), and [lo, hi) splits
 // at lo + the largest power of two below hi - lo (RFC 6962): an odd node is promoted, never doubled.
 //
-// One proof serves many leaves of one tree. It holds, left to right, the hashes of the largest subtrees that hold none of them:
+// One proof serves many leaves of one tree. It holds, left to right, the hashes of the largest subtrees without any
+// of them:
 //   rebuild(lo, hi): no given leaf in [lo, hi) → the next hash of the proof
 //                    hi - lo == 1             → H(leaf, link)
 //                    else                     → H(node, rebuild(lo, lo + k) · rebuild(lo + k, hi))

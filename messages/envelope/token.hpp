@@ -1,5 +1,5 @@
 #pragma once
-// Connect tokens: how a stock MQTT client proves a device key. User name = permalink in hex, password = the token's text.
+// Connect tokens: how a stock MQTT client proves a device key. User name = permalink in hex, password = the token.
 //
 //   version u8 = 1 · flags u8 · cluster id 16 · device key 32 · issued at u64 ms · life u32 s · nonce 16
 //   · length u8 · client id · signature 64          integers big-endian; text: base64url without padding
