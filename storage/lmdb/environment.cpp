@@ -1,6 +1,6 @@
 #include "storage/lmdb/environment.hpp"
 
-#include "storage/hooks.hpp"
+#include "messages/hooks.hpp"
 
 #include <array>
 #include <atomic>

@@ -3,10 +3,10 @@
 // the environment variable SIGNET_BUG. Without the option every question is the constant `false`, and neither the
 // names nor the code behind them reach the binary.
 //
-//   NOSYNC         LMDB commits without fdatasync
-//   ACK_EARLY      an entry is reported durable before its transaction is committed
-//   APPLIED_SPLIT  the applied index is committed in another transaction than the effects
-//   CHAIN_BLIND    a record is handed out without a look at its hash
+//   NOSYNC            LMDB commits without fdatasync
+//   ACK_EARLY         an entry is reported durable before its transaction is committed
+//   APPLIED_SPLIT     the applied index is committed in another transaction than the effects
+//   RENAME_NOSYNCDIR  a renamed file is reported durable before its directory is synced
 
 #ifdef SIGNET_TEST_HOOKS
 #include <cstdlib>
