@@ -63,6 +63,7 @@ using replica_actor = caf::typed_actor<
   // ANYBODY: append. Reply: committed and applied at this index; entry_answer.code tells what apply decided.
   // Error: overloaded, disk_full (nothing happened), unknown_outcome, not_leader.
   caf::replies_to<propose_entry>::with<entry_answer>,
+  caf::reacts_to<follow_atom, caf::actor>,  // NODE: tell this FAN-OUT how far the log is applied
   caf::reacts_to<turn_atom>,  // INTERNAL: everything that arrived before this belongs to one turn
   caf::reacts_to<tick_atom>,  // INTERNAL: Raft's timer
   caf::replies_to<status_asked>::with<std::string>>;

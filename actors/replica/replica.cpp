@@ -1,0 +1,153 @@
+#include "actors/replica/replica.hpp"
+
+#include "actors/supervision/guard.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/make_message.hpp>
+#include <caf/sec.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+namespace signet {
+namespace {
+using namespace std::chrono_literals;
+// raft_timeout() of a leader may stay in the past; without a floor the timer would spin.
+constexpr auto tick_after_min = 5ms;
+constexpr auto tick_after_max = 1s;
+
+entry_answer to_answer(storage::entry_result&& from) {
+  entry_answer out;
+  out.index = from.index;
+  out.code = from.code;
+  out.outcomes = std::move(from.outcomes);
+  out.epoch = from.epoch;
+  out.replaced_epoch = from.replaced_epoch;
+  out.standing = from.standing;
+  out.identity = from.identity;
+  out.published = from.published;
+  out.position = from.position;
+  return out;
+}
+} // namespace
+
+caf::error to_caf(const error& what) {
+  return caf::make_error(caf::sec::runtime_error, static_cast<std::uint8_t>(what.code), what.context);
+}
+
+error from_caf(const caf::error& what) {
+  if (what == caf::sec::runtime_error && what.context().match_elements<std::uint8_t, std::string>())
+    return {static_cast<ec>(what.context().get_as<std::uint8_t>(0)), what.context().get_as<std::string>(1)};
+  return {ec::unknown_outcome, supervision::describe(what)};
+}
+
+void replica_state::start(replica_services services) {
+  supervision::guard(self_);
+  services_ = std::move(services);
+  arm_tick();
+}
+
+replica_actor::behavior_type replica_state::make_behavior() {
+  return {[this](const propose_entry& request) { return propose(request); },
+          [this](follow_atom, const caf::actor& fanout) { follow(fanout); },
+          [this](turn_atom) { turn(); },
+          [this](tick_atom) { tick(); },
+          [this](status_asked) { return status(); }};
+}
+
+caf::result<entry_answer> replica_state::propose(const propose_entry& request) {
+  auto ticket = services_.store->propose(*request.entry, request.from_reserve);
+  if (!ticket) {
+    ++refused_;
+    return to_caf(ticket.error());
+  }
+  auto promise = self_->make_response_promise<entry_answer>();
+  waiting_.emplace(static_cast<std::uint64_t>(*ticket), promise);
+  ask_for_turn();
+  return promise;
+}
+
+void replica_state::ask_for_turn() {
+  // A message to ourselves closes the batch in front of it: whatever arrives until then shares one commit.
+  if (!std::exchange(turn_pending_, true))
+    self_->send(self_, turn_atom_v);
+}
+
+void replica_state::turn() {
+  turn_pending_ = false;
+  storage::turn_result done;
+  try {
+    done = services_.store->turn(services_.clock->steady(), services_.clock->wall());
+  } catch (const storage::storage_failure& why) {
+    services_.fail_stop(why.what());
+    self_->quit(caf::exit_reason::unhandled_exception);
+    return;
+  }
+  ++turns_;
+  // Wake the readers first: what they need to see is durable, and the authors' answers are many.
+  if (done.advanced && fanout_)
+    self_->send(fanout_, log_advanced{done.applied});
+  for (auto& answer : done.answers) {
+    auto found = waiting_.find(static_cast<std::uint64_t>(answer.ticket));
+    if (found == waiting_.end())
+      continue;
+    ++answers_;
+    if (answer.outcome)
+      found->second.deliver(to_answer(std::move(*answer.outcome)));
+    else
+      found->second.deliver(to_caf(answer.outcome.error()));
+    waiting_.erase(found);
+  }
+  for (const auto& refused : done.refused_messages)
+    spdlog::warn("peer_message_refused reason={}", render(refused));
+  if (done.more)
+    ask_for_turn();
+}
+
+void replica_state::follow(const caf::actor& fanout) {
+  fanout_ = caf::actor_cast<fanout_actor>(fanout);
+  self_->send(fanout_, log_advanced{services_.store->applied()});
+}
+
+void replica_state::tick() {
+  tick_pending_ = false;
+  if (services_.store->next_timeout() <= services_.clock->steady())
+    turn();
+  arm_tick();
+}
+
+void replica_state::arm_tick() {
+  if (std::exchange(tick_pending_, true))
+    return;
+  const auto now = value(services_.clock->steady()), due = value(services_.store->next_timeout());
+  const auto after = std::chrono::milliseconds(due > now ? due - now : 0);
+  self_->delayed_send(self_, std::clamp<std::chrono::milliseconds>(after, tick_after_min, tick_after_max), tick_atom_v);
+}
+
+std::string replica_state::status() {
+  auto picture = services_.store->picture();
+  auto space = services_.store->store().measure();
+  return nlohmann::json{{"cluster", picture.cluster.hex()},
+                        {"role", raft::name(picture.role)},
+                        {"term", value(picture.term)},
+                        {"last_index", value(picture.last)},
+                        {"committed_index", value(picture.committed)},
+                        {"applied_index", value(picture.applied)},
+                        {"state_hash", picture.state_hash.hex()},
+                        {"in_flight_entries", picture.in_flight_entries},
+                        {"in_flight_bytes", picture.in_flight_bytes},
+                        {"disk_low", picture.disk_low},
+                        {"disk_free_bytes", space.disk_free_bytes},
+                        {"map_bytes", space.map_bytes},
+                        {"map_used_bytes", space.map_used_bytes},
+                        {"turns", turns_},
+                        {"answers", answers_},
+                        {"refused", refused_}}
+    .dump();
+}
+
+replica_actor::behavior_type replica(replica_actor::stateful_pointer<replica_state> self, replica_services services) {
+  self->state.start(std::move(services));
+  return self->state.make_behavior();
+}
+
+} // namespace signet
