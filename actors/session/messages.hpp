@@ -9,6 +9,7 @@
 #include "actors/bridge/link.hpp"
 #include "actors/session/state.hpp"
 #include "messages/actors.hpp"
+#include "messages/entries.hpp"
 #include "messages/seams.hpp"
 
 #include <caf/actor.hpp>
@@ -32,7 +33,7 @@ struct yielded {
 /// SESSION → REGISTRY: the sessionOpened entry of this connection is committed with this epoch. Answered when the old
 /// connection of that client id, if there was one, has stopped. Not accepted: one with a higher epoch is there already.
 struct attach_asked {
-  session_name name;
+  session_key key;
   std::uint64_t epoch = 0;
   bool clean_start = true;
   caf::actor session;
@@ -46,7 +47,7 @@ struct attach_answered {
 /// SESSION → REGISTRY: this connection is over. With `park_s` > 0 its MQTT state is kept that long; otherwise the
 /// session ends, and an entry says so.
 struct session_left {
-  session_name name;
+  session_key key;
   std::uint64_t epoch = 0;
   std::string reason;                 ///< for the log: disconnected, link_lost, or the name of a close_reason
   std::uint32_t park_s = 0;

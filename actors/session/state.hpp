@@ -1,5 +1,5 @@
 #pragma once
-// What a session is called, and what of it outlives a connection.
+// The topics a session knows, and what of it outlives a connection.
 
 #include "messages/ids.hpp"
 #include "messages/mqtt/packets.hpp"
@@ -11,14 +11,6 @@
 #include <vector>
 
 namespace signet {
-
-/// One client id of one device of one identity.
-struct session_name {
-  permalink identity;
-  public_key device;
-  std::string client_id;
-  bool operator==(const session_name&) const = default;
-};
 
 /// The topics, all of them: signet/v1/ and these words.
 enum class topic_role : std::uint8_t { outbox, ack, session, identity, receipts, inbox, foreign };
