@@ -64,7 +64,7 @@ result<child_slot> child_table::add(child_rule rule, steady_ms now) {
 
 result<child_slot> child_table::remove(std::string_view id, steady_ms now) {
   const auto known = by_id_.find(id);
-  if (known == by_id_.end())
+  if (known == by_id_.end() || phase_ == phase::finished)
     return refuse(ec::not_found, id, "no child of that id");
   const auto slot = known->second;
   auto at = rows_.find(slot);

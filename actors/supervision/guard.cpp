@@ -1,5 +1,6 @@
 #include "actors/supervision/guard.hpp"
 
+#include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/message_view.hpp>
 #include <caf/scheduled_actor.hpp>
@@ -33,12 +34,12 @@ std::string cut(std::string text) {
   return text;
 }
 
-std::string type_of(const caf::type_erased_tuple& content) {
+std::string type_of(caf::scheduled_actor* self, const caf::type_erased_tuple& content) {
   std::string out;
   for (std::size_t i = 0; i < content.size(); ++i) {
     const auto [number, info] = content.type(i);
     out += (i > 0 ? "," : "");
-    out += info != nullptr ? demangled(info->name()) : "type " + std::to_string(number);
+    out += info != nullptr ? demangled(info->name()) : self->system().types().portable_name(number, info);
   }
   return cut(out);
 }
@@ -87,7 +88,7 @@ void guard(caf::scheduled_actor* self) {
     auto reason = reason_of(failure);
     const auto* poison = me->current_mailbox_element();
     spdlog::error("actor_failed actor={} actor_id={} message_type=\"{}\" reason=\"{}\"", me->name(), me->id(),
-                  poison != nullptr ? type_of(poison->content()) : "", describe(failure));
+                  poison != nullptr ? type_of(me, poison->content()) : "", describe(failure));
     return reason;
   });
   self->set_error_handler([](caf::scheduled_actor* me, caf::error& why) {
@@ -100,7 +101,7 @@ void guard(caf::scheduled_actor* self) {
   });
   self->set_default_handler([](caf::scheduled_actor* me, caf::message_view& view) -> caf::result<caf::message> {
     spdlog::warn("message_unexpected actor={} actor_id={} message_type=\"{}\"", me->name(), me->id(),
-                 type_of(view.content()));
+                 type_of(me, view.content()));
     return caf::make_error(caf::sec::unexpected_message);
   });
 }
