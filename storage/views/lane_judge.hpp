@@ -62,9 +62,6 @@ public:
     link_ = message.own;
     return {outcome_code::accepted, here, {}};
   }
-  /// The lane has a message that cannot even be judged (too large…): later ones are gaps.
-  void stop() { stopped_ = true; }
-
   lane_number tail_n() const { return n_; }
   const link& tail_link() const { return link_; }
   bool stopped() const { return stopped_; }
