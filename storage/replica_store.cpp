@@ -1,0 +1,645 @@
+#include "storage/replica_store.hpp"
+
+#include "messages/entries.hpp"
+#include "messages/hooks.hpp"
+#include "storage/log/event_log.hpp"
+#include "storage/tables.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+namespace signet::storage {
+
+namespace {
+
+using raft::entry_type;
+
+/// Named rows of table meta that are the replica's.
+///   hard-state  term u64 ‖ voted for u64
+///   members     index u64 ‖ encoded configuration: the newest one that is applied
+///   identity    cluster id 16 ‖ server id u64: whose directory this is; written when it is founded
+constexpr auto hard_state_row = "hard-state";
+constexpr auto members_row = "members";
+constexpr auto identity_row_name = "identity";
+constexpr auto format_row_name = "format";
+
+/// How much one transaction applies of what was durable before: a long replay must not become one huge transaction.
+constexpr std::uint64_t replayed_per_transaction_max = 4'096;
+constexpr std::size_t messages_per_turn_max = 256;
+/// What proposals from the reserve leave free.
+constexpr std::uint64_t reserve_parts = 16;
+
+[[noreturn]] void stop(ec code, std::string why) { throw storage_failure(code, std::move(why)); }
+
+struct placed_configuration {
+  log_index index{};
+  raft::configuration members;
+};
+
+struct identity_of_store {
+  cluster_id cluster;
+  raft::server_id self{};
+};
+
+std::optional<bytes> find_meta(const read_txn& txn, const char* name) {
+  auto found = get<table::meta>(txn, {name});
+  return found ? std::optional{to_bytes(found->raw)} : std::nullopt;
+}
+void put_meta(write_txn& txn, const char* name, const bytes& raw) { put<table::meta>(txn, {name}, {raw}); }
+
+bytes encode_hard_state(const raft::hard_state& x) {
+  bytes out;
+  append_u64(out, value(x.term));
+  append_u64(out, value(x.voted_for));
+  return out;
+}
+std::optional<raft::hard_state> decode_hard_state(bytes_view raw) {
+  if (raw.size() != 16)
+    return std::nullopt;
+  return raft::hard_state{signet::term{read_u64(raw.data())}, raft::server_id{read_u64(raw.data() + 8)}};
+}
+
+bytes encode_members(log_index index, bytes_view configuration) {
+  bytes out;
+  append_u64(out, value(index));
+  append(out, configuration);
+  return out;
+}
+std::optional<placed_configuration> decode_members(bytes_view raw) {
+  if (raw.size() < 8)
+    return std::nullopt;
+  auto members = raft::decode_configuration(raw.subspan(8));
+  if (!members)
+    return std::nullopt;
+  return placed_configuration{log_index{read_u64(raw.data())}, std::move(*members)};
+}
+
+bytes encode_identity(const identity_of_store& x) {
+  bytes out = to_bytes(x.cluster.view());
+  append_u64(out, value(x.self));
+  return out;
+}
+std::optional<identity_of_store> decode_identity(bytes_view raw) {
+  if (raw.size() != cluster_id::size + 8)
+    return std::nullopt;
+  return identity_of_store{*cluster_id::from(raw.first(cluster_id::size)),
+                           raft::server_id{read_u64(raw.data() + cluster_id::size)}};
+}
+
+environment_options environment_options_of(const replica_options& from) {
+  environment_options out;
+  out.directory = from.directory;
+  out.map_bytes = from.map_bytes;
+  out.readers_max = from.readers_max;
+  return out;
+}
+
+event_log::new_record record_of(const raft::entry& e) {
+  return {e.term, static_cast<std::uint8_t>(e.type), e.payload};
+}
+
+/// Runs what throws storage_failure where the caller wants a result.
+template <class F>
+auto guarded(F&& f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const storage_failure& failure) {
+    auto context = std::string{failure.what()};
+    auto sentence = render({failure.code(), {}});
+    return fail(failure.code(), context.starts_with(sentence + ": ") ? context.substr(sentence.size() + 2) : context);
+  }
+}
+
+} // namespace
+
+// ---- state -----------------------------------------------------------------------------------------------------------
+
+struct replica_store::state {
+  replica_options options;
+  std::unique_ptr<environment> env;
+  std::optional<raft::core> core;
+  applier apply;
+  identity_of_store identity;
+
+  /// What stands in the store, or will once txn is committed.
+  event_log::head head;
+  raft::hard_state hard_state;
+  applied_state applied;
+  signet::term applied_term{};
+  log_index snapshot_at{};     ///< what the core was told last
+  wall_ms newest_time{};       ///< of the entries in the log
+  bool founded = false;        ///< Founded is applied
+  bool founding_sent = false;  ///< in this leadership
+
+  /// The open transaction of this turn, and the entries appended in it.
+  std::optional<write_txn> txn;
+  log_index fresh_first{};
+  std::vector<raft::entry> fresh;
+  raft::write_number written{};
+  /// Held back until the commit.
+  std::vector<proposal_answer> staged_answers;
+  std::vector<raft::outgoing> staged_messages;
+  /// Only with the bug ACK_EARLY: a transaction that is committed too late.
+  std::optional<write_txn> late;
+
+  struct queued_proposal {
+    proposal_ticket ticket{};
+    bytes entry;
+  };
+  struct waiting_proposal {
+    proposal_ticket ticket{};
+    signet::term term{};
+    std::size_t size_bytes = 0;
+  };
+  std::deque<queued_proposal> queue;
+  std::map<log_index, waiting_proposal> waiting;
+  std::uint64_t tickets = 0;
+  std::size_t in_flight_bytes = 0;
+  std::deque<raft::incoming> inbox;
+
+  /// What happened outside a turn: part of the next turn's result.
+  turn_result carried;
+  std::optional<std::uint64_t> free_bytes;  ///< measured since the last turn
+  std::uint64_t reserve = 0;
+
+  write_txn& writing() {
+    if (late) {
+      late->commit();
+      late.reset();
+    }
+    if (!txn)
+      txn.emplace(env->write());
+    return *txn;
+  }
+
+  // -- duties of one update: rows into the open transaction, everything else held back until its commit ---------------
+
+  void absorb(result<raft::update> stepped, turn_result& out) {
+    if (!stepped) {
+      const auto& why = stepped.error();
+      if (core->failed())
+        stop(why.code, "consensus: " + why.context);
+      out.refused_messages.push_back(why);
+      return;
+    }
+    auto& update = *stepped;
+    if (update.hard_state) {
+      hard_state = *update.hard_state;
+      put_meta(writing(), hard_state_row, encode_hard_state(hard_state));
+    }
+    if (update.entries)
+      append(std::move(*update.entries));
+    if (update.install)
+      out.far_behind = std::move(update.install);
+    if (update.write != raft::write_number{})
+      written = update.write;
+    // A later step may replace the entries that this message carries: copy them now.
+    for (auto& message : update.messages) {
+      fill(message.body);
+      staged_messages.push_back(std::move(message));
+    }
+    if (update.role_changed) {
+      out.role_changed = true;
+      if (core->role() != raft::role::leader)
+        lose_leadership();
+    }
+  }
+
+  void append(raft::update::append added) {
+    auto& to = writing();
+    if (added.first <= head.index)
+      truncate(to, added.first);
+    if (added.first != next(head.index))
+      stop(ec::internal, "entries from " + to_string(added.first) + " behind index " + to_string(head.index));
+    if (fresh.empty())
+      fresh_first = added.first;
+    for (auto& e : added.entries) {
+      head = event_log::append(to, head, record_of(e));
+      note_time(e);
+      fresh.push_back(std::move(e));
+    }
+  }
+
+  void truncate(write_txn& to, log_index from) {
+    head = event_log::truncate(to, from);
+    if (!fresh.empty()) {
+      auto keep = from > fresh_first ? value(from) - value(fresh_first) : 0;
+      if (keep < fresh.size())
+        fresh.resize(keep);
+    }
+  }
+
+  void note_time(const raft::entry& e) {
+    if (e.type != entry_type::command)
+      return;
+    if (auto time = entry_time(e.payload))
+      newest_time = std::max(newest_time, *time);
+  }
+
+  void fill(raft::message& body) const {
+    auto* append = std::get_if<raft::append_entries>(&body);
+    if (append == nullptr || append->fill_count == 0)
+      return;
+    auto fill_from = [&](const read_txn& from) {
+      for (std::uint64_t i = 1; i <= append->fill_count; ++i) {
+        auto index = log_index{value(append->prev_index) + i};
+        auto found = event_log::find(from, index);
+        if (!found)
+          stop(ec::corrupt, "log record " + to_string(index) + " is missing");
+        append->entries.push_back({found->term, static_cast<entry_type>(found->type), to_bytes(found->payload)});
+      }
+    };
+    if (txn)
+      fill_from(*txn);
+    else
+      fill_from(env->read());
+    append->fill_count = 0;
+  }
+
+  void lose_leadership() {
+    founding_sent = false;
+    for (auto& [index, proposal] : waiting)
+      answer(proposal.ticket, proposal.size_bytes, fail(ec::unknown_outcome, "leadership was lost; send it again"));
+    waiting.clear();
+  }
+
+  void answer(proposal_ticket ticket, std::size_t size_bytes, result<entry_result> outcome) {
+    in_flight_bytes -= size_bytes;
+    staged_answers.push_back({ticket, std::move(outcome)});
+  }
+
+  // -- events ----------------------------------------------------------------------------------------------------------
+
+  void take_messages(steady_ms now, turn_result& out) {
+    for (std::size_t i = 0; i < messages_per_turn_max && !inbox.empty(); ++i) {
+      auto message = std::move(inbox.front());
+      inbox.pop_front();
+      absorb(core->receive(std::move(message), now), out);
+    }
+  }
+
+  void take_proposals(steady_ms now, wall_ms wall, turn_result& out) {
+    std::vector<queued_proposal> taken;
+    std::vector<bytes> commands;
+    if (core->role() == raft::role::leader && !founded && !founding_sent) {
+      founding_sent = true;
+      commands.push_back(stamped(founded_entry(identity.cluster), wall));
+    }
+    auto ours = commands.size();  // what nobody waits for
+    std::size_t size_bytes = 0;
+    while (!queue.empty() && taken.size() < options.turn_entries_max && size_bytes < options.turn_bytes_max) {
+      auto proposal = std::move(queue.front());
+      queue.pop_front();
+      size_bytes += proposal.entry.size();
+      commands.push_back(stamped(std::move(proposal.entry), wall));
+      proposal.entry.resize(0);
+      taken.push_back(std::move(proposal));
+    }
+    if (commands.empty())
+      return;
+    std::vector<std::size_t> sizes;
+    for (const auto& command : commands)
+      sizes.push_back(command.size());
+    auto stepped = core->submit(std::move(commands), now);
+    if (!stepped && !core->failed()) {
+      founding_sent = false;
+      for (std::size_t i = 0; i < taken.size(); ++i)
+        answer(taken[i].ticket, sizes[ours + i], fail(ec::not_leader, stepped.error().context));
+      return;
+    }
+    auto first = stepped ? stepped->entries->first : log_index{};
+    for (std::size_t i = 0; stepped && i < taken.size(); ++i)
+      waiting.emplace(log_index{value(first) + ours + i},
+                      waiting_proposal{taken[i].ticket, core->current_term(), sizes[ours + i]});
+    absorb(std::move(stepped), out);
+  }
+
+  /// Entry times never decrease, whatever the wall clock does.
+  bytes stamped(bytes entry, wall_ms wall) {
+    newest_time = std::max(newest_time, wall);
+    if (auto good = set_entry_time(entry, newest_time); !good)
+      stop(ec::internal, "an entry that was checked when it was proposed: " + good.error().context);
+    return entry;
+  }
+
+  // -- apply -----------------------------------------------------------------------------------------------------------
+
+  /// A sole voter's entries are committed by the very transaction that makes them durable.
+  log_index apply_target() const {
+    if (core->role() == raft::role::leader && core->sole_voter())
+      return head.index;
+    return std::min(core->commit_index(), head.index);
+  }
+
+  void apply_next(write_txn& to) {
+    auto index = next(applied.index);
+    raft::entry copied;
+    const raft::entry* e = nullptr;
+    if (!fresh.empty() && index >= fresh_first && value(index) - value(fresh_first) < fresh.size()) {
+      e = &fresh[value(index) - value(fresh_first)];
+    } else {
+      auto found = event_log::find(to, index);
+      if (!found)
+        stop(ec::corrupt, "log record " + to_string(index) + " is missing");
+      // Applying writes, and a write may move what the map shows.
+      copied = {found->term, static_cast<entry_type>(found->type), to_bytes(found->payload)};
+      e = &copied;
+    }
+    entry_result outcome;
+    if (e->type == entry_type::command) {
+      outcome = apply.apply(to, index, e->payload);
+      founded = founded || (outcome.kind == entry_kind::founded && outcome.code == ec::ok);
+    } else {
+      apply.pass(to, index);
+      if (e->type == entry_type::change)
+        put_meta(to, members_row, encode_members(index, e->payload));
+    }
+    applied.index = index;
+    applied_term = e->term;
+    auto found = waiting.find(index);
+    if (found == waiting.end())
+      return;
+    auto proposal = found->second;
+    waiting.erase(found);
+    if (proposal.term == e->term)
+      answer(proposal.ticket, proposal.size_bytes, std::move(outcome));
+    else
+      answer(proposal.ticket, proposal.size_bytes, fail(ec::unknown_outcome, "another entry stands in its place"));
+  }
+
+  // -- the commit ------------------------------------------------------------------------------------------------------
+
+  void finish(steady_ms now, turn_result& out) {
+    for (;;) {
+      auto target = apply_target();
+      if (!txn && applied.index >= target)
+        break;
+      auto& to = writing();
+      auto stored = applied.index;
+      for (std::uint64_t i = 0; i < replayed_per_transaction_max && applied.index < target; ++i)
+        apply_next(to);
+      // A crash before this commit: nothing of this turn has happened, nobody has been answered or been sent anything.
+      // Clients send their unanswered proposals again.
+      if (SIGNET_BUG("ACK_EARLY"))
+        late.emplace(std::move(*txn));
+      else
+        txn->commit();
+      // A crash after it: log, term, vote, effects and applied index stand together. Who was not answered asks again
+      // and gets the same answer, because apply knows the entry. Peers ask again or are asked again by Raft.
+      txn.reset();
+      fresh.clear();
+      if (applied.index != stored) {
+        out.advanced = true;
+        applied = late ? read_applied(*late) : read_applied(env->read());
+      }
+      if (written != raft::write_number{})
+        absorb(core->persisted(std::exchange(written, {}), now), out);
+      if (value(applied.index) - value(snapshot_at) >= options.consensus.trailing_entries && !core->installing()) {
+        // Nothing is written for it: the applied state IS the snapshot, and open() begins from it.
+        snapshot_at = applied.index;
+        absorb(core->snapshot_taken(applied.index, applied_term, now), out);
+      }
+    }
+    hand_out(out);
+  }
+
+  /// Only with no transaction open: everything staged is durable.
+  void hand_out(turn_result& out) {
+    for (auto& each : staged_answers)
+      out.answers.push_back(std::move(each));
+    for (auto& each : staged_messages)
+      out.messages.push_back(std::move(each));
+    staged_answers.clear();
+    staged_messages.clear();
+    out.applied = applied.index;
+  }
+
+  /// Its results are part of the next turn's.
+  status step_between_turns(result<raft::update> stepped, steady_ms now) {
+    if (!stepped && !core->failed())
+      return tl::make_unexpected(stepped.error());
+    absorb(std::move(stepped), carried);
+    finish(now, carried);
+    return {};
+  }
+
+  // -- the disk guard --------------------------------------------------------------------------------------------------
+
+  /// What a proposal must leave free; measured once a turn at most.
+  std::uint64_t free_now() {
+    if (free_bytes)
+      return *free_bytes;
+    auto found = options.measure ? options.measure() : env->measure();
+    reserve = std::max(options.reserve_bytes, found.disk_bytes / 100 * options.reserve_percent);
+    auto in_map = found.map_bytes > found.map_used_bytes ? found.map_bytes - found.map_used_bytes : 0;
+    free_bytes = std::min(found.disk_free_bytes, in_map);
+    return *free_bytes;
+  }
+  bool disk_low(bool from_reserve) {
+    auto available = free_now();
+    return available < (from_reserve ? reserve / reserve_parts : reserve);
+  }
+
+  // -- opening ---------------------------------------------------------------------------------------------------------
+
+  result<raft::boot> read_store() {
+    auto from = env->read();
+    auto format = find_meta(from, format_row_name);
+    if (!format)
+      return fail(ec::not_found, options.directory.string() + " holds no founded store");
+    auto version = format_row::decode(*format);
+    if (!version || version->min_reader > format_version)
+      return fail(ec::wrong_format, options.directory.string() + " was written by a newer version of signet");
+    auto whose = find_meta(from, identity_row_name);
+    auto stored = find_meta(from, hard_state_row);
+    auto decoded_whose = whose ? decode_identity(*whose) : std::nullopt;
+    auto decoded_stored = stored ? decode_hard_state(*stored) : std::nullopt;
+    if (!decoded_whose || !decoded_stored)
+      return fail(ec::corrupt, "rows of table meta are missing or unreadable");
+    identity = *decoded_whose;
+    hard_state = *decoded_stored;
+    if (options.expected_cluster && *options.expected_cluster != identity.cluster)
+      return fail(ec::configuration, options.directory.string() + " belongs to cluster " + identity.cluster.hex());
+    if (options.consensus.self != identity.self)
+      return fail(ec::configuration, options.directory.string() + " belongs to node " + to_string(identity.self));
+
+    head = event_log::find_head(from);
+    applied = read_applied(from);
+    if (applied.index > head.index)
+      return fail(ec::corrupt, "applied up to " + to_string(applied.index) + ", but the log ends at " + to_string(head.index));
+    founded = get<table::state>(from, {"cluster"}).has_value();
+    newest_time = applied.last_time;
+    std::optional<raft::snapshot_meta> snapshot;
+    if (applied.index != log_index{}) {
+      auto record = event_log::find(from, applied.index);
+      auto members = find_meta(from, members_row);
+      auto placed = members ? decode_members(*members) : std::nullopt;
+      if (!record || !placed)
+        return fail(ec::corrupt, "the applied record or its configuration is missing");
+      applied_term = record->term;
+      snapshot_at = applied.index;
+      snapshot = raft::snapshot_meta{applied.index, record->term, placed->index, std::move(placed->members)};
+    }
+    auto kept = options.consensus.trailing_entries;
+    auto first = log_index{value(applied.index) > kept ? value(applied.index) - kept + 1 : 1};
+    return raft::boot::examine(options.consensus, hard_state, std::move(snapshot), first, read_tail(from, first));
+  }
+
+  /// Entries [first, head]; the core looks into the payload of changes only.
+  std::vector<raft::entry> read_tail(const read_txn& from, log_index first) {
+    std::vector<raft::entry> out;
+    scan<table::log>(from, encode_key(log_key{first}), [&](const log_key& key, const log_record& record) {
+      if (key.index != log_index{value(first) + out.size()})
+        stop(ec::corrupt, "log record " + to_string(log_index{value(first) + out.size()}) + " is missing");
+      auto type = static_cast<entry_type>(record.type);
+      if (key.index > applied.index && type == entry_type::command)
+        if (auto time = entry_time(record.payload))
+          newest_time = std::max(newest_time, *time);
+      out.push_back({record.term, type, type == entry_type::change ? to_bytes(record.payload) : bytes{}});
+      return true;
+    });
+    return out;
+  }
+
+  status start(steady_ms now, wall_ms wall) {
+    auto boot = read_store();
+    if (!boot)
+      return tl::make_unexpected(boot.error());
+    auto required = boot->must_be_durable();
+    if (required != hard_state) {
+      // A crash after this commit: a term without entries; the next start takes another one.
+      auto first = env->write();
+      put_meta(first, hard_state_row, encode_hard_state(required));
+      first.commit();
+      hard_state = required;
+    }
+    raft::update begun;
+    auto started = raft::core::start(std::move(*boot), hard_state, now, begun);
+    if (!started)
+      return tl::make_unexpected(started.error());
+    core.emplace(std::move(*started));
+    absorb(std::move(begun), carried);
+    take_proposals(now, wall, carried);
+    finish(now, carried);
+    return {};
+  }
+};
+
+// ---- the class -------------------------------------------------------------------------------------------------------
+
+replica_store::replica_store(std::unique_ptr<state> s) : state_{std::move(s)} {}
+replica_store::~replica_store() = default;
+
+bool replica_store::present(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  return std::filesystem::exists(directory / "data.mdb", ignored);
+}
+
+status replica_store::found(const replica_options& options, const founding& what) {
+  if (auto good = raft::check(what.members); !good)
+    return good;
+  auto self = options.consensus.self;
+  if (std::none_of(what.members.begin(), what.members.end(), [&](const auto& m) { return m.id == self; }))
+    return fail(ec::configuration, "node " + to_string(self) + " is not among the founding members");
+  auto env = environment::open(environment_options_of(options), all_tables());
+  if (!env)
+    return tl::make_unexpected(env.error());
+  return guarded([&]() -> status {
+    auto txn = (*env)->write();
+    if (find_meta(txn, format_row_name))
+      return fail(ec::already_exists, options.directory.string() + " holds a store already");
+    bytes format;
+    format_row{}.encode(format);
+    put_meta(txn, format_row_name, format);
+    put_meta(txn, identity_row_name, encode_identity({what.cluster, self}));
+    put_meta(txn, hard_state_row, encode_hard_state(raft::founding_hard_state));
+    auto first = raft::founding_entry(what.members);
+    event_log::append(txn, event_log::head{}, record_of(first));
+    // A crash before this commit: a data file without a format row, which found() takes as empty.
+    txn.commit();
+    return {};
+  });
+}
+
+result<std::unique_ptr<replica_store>> replica_store::open(replica_options options, steady_ms now, wall_ms wall) {
+  if (!present(options.directory))
+    return fail(ec::not_found, options.directory.string() + " holds no store");
+  auto env = environment::open(environment_options_of(options), all_tables());
+  if (!env)
+    return tl::make_unexpected(env.error());
+  auto s = std::make_unique<state>();
+  s->options = std::move(options);
+  s->env = std::move(*env);
+  auto started = guarded([&] { return s->start(now, wall); });
+  if (!started)
+    return tl::make_unexpected(started.error());
+  return std::unique_ptr<replica_store>(new replica_store(std::move(s)));
+}
+
+result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reserve) {
+  auto& s = *state_;
+  if (s.queue.size() + s.waiting.size() >= s.options.in_flight_entries_max ||
+      s.in_flight_bytes + entry.size() > s.options.in_flight_bytes_max)
+    return fail(ec::overloaded, std::to_string(s.queue.size() + s.waiting.size()) + " entries in flight");
+  if (s.disk_low(from_reserve))
+    return fail(ec::disk_full, std::to_string(s.free_now() >> 20) + " MiB free");
+  auto copy = to_bytes(entry);
+  if (auto good = set_entry_time(copy, wall_ms{}); !good)
+    return tl::make_unexpected(good.error());
+  auto ticket = proposal_ticket{++s.tickets};
+  s.in_flight_bytes += copy.size();
+  s.queue.push_back({ticket, std::move(copy)});
+  return ticket;
+}
+
+void replica_store::receive(raft::incoming message) { state_->inbox.push_back(std::move(message)); }
+
+turn_result replica_store::turn(steady_ms now, wall_ms wall) {
+  auto& s = *state_;
+  s.free_bytes.reset();
+  auto out = std::exchange(s.carried, turn_result{});
+  s.take_messages(now, out);
+  if (s.core->next_timeout() <= now)
+    s.absorb(s.core->timeout(now), out);
+  s.take_proposals(now, wall, out);
+  s.finish(now, out);
+  out.more = work_queued();
+  return out;
+}
+
+steady_ms replica_store::next_timeout() const { return state_->core->next_timeout(); }
+bool replica_store::work_queued() const { return !state_->queue.empty() || !state_->inbox.empty(); }
+environment& replica_store::store() { return *state_->env; }
+log_index replica_store::applied() const { return state_->applied.index; }
+const raft::core& replica_store::consensus() const { return *state_->core; }
+
+replica_status replica_store::picture() const {
+  const auto& s = *state_;
+  replica_status out;
+  out.cluster = s.identity.cluster;
+  out.self = s.identity.self;
+  out.role = s.core->role();
+  out.leader = s.core->leader();
+  out.term = s.core->current_term();
+  out.last = s.head.index;
+  out.committed = s.core->commit_index();
+  out.applied = s.applied.index;
+  out.state_hash = s.applied.state_hash;
+  out.in_flight_entries = s.queue.size() + s.waiting.size();
+  out.in_flight_bytes = s.in_flight_bytes;
+  out.disk_low = state_->disk_low(false);
+  return out;
+}
+
+status replica_store::change_members(const raft::configuration& next, steady_ms now) {
+  return state_->step_between_turns(state_->core->change(next, now), now);
+}
+status replica_store::catch_up(raft::server_id learner, steady_ms now) {
+  return state_->step_between_turns(state_->core->catch_up(learner, now), now);
+}
+status replica_store::hand_over(raft::server_id to, steady_ms now) {
+  return state_->step_between_turns(state_->core->transfer(to, now), now);
+}
+
+} // namespace signet::storage
