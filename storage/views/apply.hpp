@@ -9,17 +9,18 @@
 //
 // One entry, one transaction: effects, applied index and state hash. A refusal is an answer, not an error: the entry
 // stands in the log, applies to nothing, and moves the applied index like any other. An identical entry again gives the
-// same answer and changes nothing but that.
+// same answer and changes nothing but that (except what is single-use: the nonce of a token).
 //
 // Time is that of the entry, never below that of the entry before.
 //
 // Security events that apply records itself, because it is what judges (whoever refuses something BEFORE it becomes an
 // entry reports it through SECURITY instead, so that each attempt is one event):
 //   identity_created, key_collision (subject: who claims, object: who holds), bad_signature (a version not signed by a key
-//   that may), login_ok, replayed_login (a spent token), takeover (a client id changes its device; object: the older
-//   device key), session_renewed, session_expired, session_revoked, fork and gap (one for each lane and entry; subject:
-//   author, object: recipient), permission_denied (a batch under a key that is unknown, revoked or of another purpose),
-//   quota (more sessions than an identity may have: the oldest ends).
+//   that may), login_ok, replayed_login (a spent token), session_renewed, session_expired, session_revoked (also when a
+//   version revokes the key of a session), fork and gap (one for each lane and entry; subject: author, object:
+//   recipient), permission_denied (a batch under a key that is unknown, revoked or of another purpose), quota (more
+//   sessions than an identity may have: the one that ends first goes).
+// Not takeover: only who holds the older connection knows whether it was alive.
 
 #include "messages/errors.hpp"
 #include "messages/outcome.hpp"
