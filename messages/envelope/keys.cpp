@@ -1,5 +1,7 @@
 #include "messages/envelope/keys.hpp"
 
+#include "messages/hooks.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -200,6 +202,8 @@ status signing_key::save(const std::filesystem::path& file) const {
       return fail(ec::already_exists, file.string());
     return io_failure(file, "rename", code);
   }
+  if (SIGNET_BUG("RENAME_NOSYNCDIR"))
+    return {};
   const descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!directory || ::fsync(directory.get()) != 0)
     return io_failure(folder, "fsync", errno);
