@@ -89,7 +89,7 @@ public:
                                   : ": NOT CAUGHT: the explorer is blind to this bug\n");
       return failures_ > 0 ? 0 : 1;
     }
-    if (twice_ * 20 < state || distinct_.size() * 4 < state) {
+    if (twice_ * 20 < state || distinct_.size() * 4 < std::min<std::size_t>(state, calls.size())) {
       std::cout << "FAILED: too few states differ from one another\n";
       return 1;
     }
