@@ -12,7 +12,7 @@ target_compile_options(signet_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -Wconversion -Wno-sign-conversion>
   -fno-strict-overflow -fstack-protector-strong -fno-omit-frame-pointer
   -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.)
-target_compile_definitions(signet_flags INTERFACE _GLIBCXX_ASSERTIONS BOOST_ALL_NO_LIB
+target_compile_definitions(signet_flags INTERFACE SIGNET_VERSION="${PROJECT_VERSION}" _GLIBCXX_ASSERTIONS BOOST_ALL_NO_LIB
   $<$<BOOL:${SIGNET_TEST_HOOKS}>:SIGNET_TEST_HOOKS=1>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports false positives of these three inside inlined library code at -O2.

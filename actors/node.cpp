@@ -1,0 +1,493 @@
+#include "actors/node.hpp"
+
+#include "actors/admin/admin_server.hpp"
+#include "actors/bridge/bridge.hpp"
+#include "actors/delivery/cursors.hpp"
+#include "actors/fanout/fanout.hpp"
+#include "actors/replica/replica.hpp"
+#include "actors/security/security.hpp"
+#include "actors/sender/sender.hpp"
+#include "actors/session/admission.hpp"
+#include "actors/session/registry.hpp"
+#include "actors/session/session.hpp"
+#include "actors/supervision/guard.hpp"
+#include "actors/supervision/supervisor.hpp"
+#include "messages/envelope/keys.hpp"
+#include "storage/replica_store.hpp"
+#include "storage/views/read.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/scoped_actor.hpp>
+#include <future>
+#include <nlohmann/json.hpp>
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+namespace signet {
+namespace {
+using namespace std::chrono_literals;
+using supervision::starting;
+using supervision::worker;
+constexpr auto status_patience = 2s;
+constexpr auto drain_patience = 5s;
+constexpr raft::server_id first_server{1};
+
+std::uint32_t random_seed() {
+  std::array<std::uint8_t, 4> raw;
+  system_random().fill(raw);
+  return read_u32(raw.data());
+}
+
+[[noreturn]] void fail_stop(const std::string& why) {
+  // Nothing may be committed after a failed write or sync, so nothing is tidied up either.
+  spdlog::critical("storage_failed reason=\"{}\" exit=71 next=\"check the disk, then start the node again; "
+                   "what was acknowledged is durable\"", why);
+  spdlog::shutdown();
+  std::_Exit(71);
+}
+
+status make_private_directory(const std::filesystem::path& directory) {
+  std::error_code problem;
+  std::filesystem::create_directories(directory, problem);
+  if (problem)
+    return fail(ec::io, "cannot make " + directory.string() + ": " + problem.message());
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all, problem);
+  if (problem)
+    return fail(ec::io, "cannot make " + directory.string() + " private: " + problem.message());
+  return {};
+}
+
+result<signing_key> load_or_make_key(const std::filesystem::path& file) {
+  auto found = signing_key::load(file);
+  if (found || found.error().code != ec::not_found)
+    return found;
+  auto made = signing_key::generate(system_random());
+  if (auto saved = made.save(file); !saved)
+    return tl::make_unexpected(saved.error());
+  return made;
+}
+
+struct caf_config : caf::actor_system_config {
+  explicit caf_config(std::int64_t threads) {
+    // 300 messages a turn: a busy actor shares its worker. `sharing` wakes faster and idles quieter on few cores.
+    set("scheduler.max-throughput", std::size_t{300});
+    const auto cores = std::max(2U, std::thread::hardware_concurrency());
+    const auto workers = threads > 0 ? static_cast<std::size_t>(threads) : std::size_t{cores};
+    set("scheduler.max-threads", workers);
+    set("scheduler.policy", workers <= 4 ? caf::atom("sharing") : caf::atom("stealing"));
+  }
+};
+
+void add_listener(std::vector<listen_at>& out, channel_kind kind, const std::string& text, const listener_settings& from) {
+  if (text.empty())
+    return;
+  auto parsed = parse_endpoint(text);
+  if (!parsed)
+    return;  // settings have been checked
+  listen_at at;
+  at.kind = kind;
+  at.address = parsed->host == "localhost" ? "127.0.0.1" : parsed->host;
+  at.port = parsed->port;
+  at.certificate = from.certificate;
+  at.key = from.key;
+  at.origins = from.origins;
+  out.push_back(std::move(at));
+}
+
+bridge_settings bridge_settings_from(const node_settings& settings) {
+  bridge_settings out;
+  add_listener(out.listeners, channel_kind::tcp, settings.listen.mqtt, settings.listen);
+  add_listener(out.listeners, channel_kind::tls, settings.listen.mqtts, settings.listen);
+  add_listener(out.listeners, channel_kind::ws, settings.listen.ws, settings.listen);
+  add_listener(out.listeners, channel_kind::wss, settings.listen.wss, settings.listen);
+  const auto& limits = settings.limits;
+  out.limits.connections_max = static_cast<std::size_t>(limits.connections);
+  out.limits.strangers_per_address_max = static_cast<std::size_t>(limits.unauthenticated_per_address);
+  out.limits.strangers_loopback_max = static_cast<std::size_t>(limits.unauthenticated_loopback);
+  out.out_bytes_max = static_cast<std::size_t>(limits.output_buffer_bytes);
+  return out;
+}
+
+/// FRONT DOOR: holds the bridge while it runs. Last in the tree: whenever something in front of it is started anew, so
+/// is the bridge, and every client attaches anew to actors that live.
+struct front_door_state {
+  static inline const char* name = "front door";
+  std::shared_ptr<bridge> held;
+  ~front_door_state() {
+    if (held)
+      held->stop();
+  }
+};
+caf::behavior front_door(caf::stateful_actor<front_door_state>* self, std::shared_ptr<bridge> held) {
+  supervision::guard(self);
+  self->state.held = std::move(held);
+  return {[](tick_atom) {}};
+}
+
+} // namespace
+
+struct node::state {
+  explicit state(const node_settings& from) : settings{from}, config{from.threads} {}
+
+  node_settings settings;
+  cluster_id cluster;
+  std::shared_ptr<const signing_key> key;
+  std::shared_ptr<storage::replica_store> store;
+  std::shared_ptr<admission> gate;
+  caf_config config;
+  std::optional<caf::actor_system> system;
+  supervision::supervisor_actor root;
+
+  std::mutex door_mutex;
+  std::shared_ptr<bridge> door;  // the one that listens now
+  std::promise<status> first_door;
+  bool first_door_told = false;
+
+  std::unique_ptr<admin_server> admin;
+  std::atomic<bool> stopping{false}, gave_up{false};
+  bool stopped = false;
+  std::thread watcher;
+
+  std::vector<supervision::child_spec> children();
+  caf::actor open_door(starting& at);
+  caf::actor child(const char* id);
+  std::string status_json();
+  std::pair<bool, std::string> readiness();
+  void watch();
+};
+
+/// The tree, in the order in which a message travels, so that each child may hold the handles of those in front of it.
+std::vector<supervision::child_spec> node::state::children() {
+  const auto* disk = &store->store();
+  std::vector<supervision::child_spec> out;
+  // Never restarted: its failure has ended the process already.
+  out.push_back(worker("replica", "replica", [this](starting& at) {
+    return at.self().spawn<caf::detached>(replica, replica_services{store, &system_clock(), fail_stop});
+  }));
+  out.push_back(worker("security", "security", [](starting& at) {
+    return at.self().spawn(security, at.get<replica_actor>("replica"));
+  }));
+  out.push_back(worker("fan-out", "fan-out", [disk](starting& at) {
+    auto handle = at.self().spawn(fanout, disk);
+    caf::anon_send(at.get<replica_actor>("replica"), follow_atom_v, caf::actor_cast<caf::actor>(handle));
+    return handle;
+  }));
+  out.push_back(worker("cursors", "cursors", [](starting& at) {
+    return at.self().spawn(cursors, at.get<replica_actor>("replica"));
+  }));
+  out.push_back(worker("senders", "senders", [this, disk](starting& at) {
+    return at.self().spawn(senders, sender_services{disk, cluster, at.get<replica_actor>("replica"),
+                                                    at.get<security_actor>("security"), &system_clock()});
+  }));
+  out.push_back(worker("sessions", "registry", [this, disk](starting& at) {
+    return spawn_session_registry(at.self().system(),
+                                  registry_services{session_settings_from(settings), disk, at.get<replica_actor>("replica"),
+                                                    at.get<security_actor>("security"), gate, &system_clock()});
+  }));
+  supervision::child_spec front;
+  front.id = "front-door";
+  front.kind = "bridge";
+  front.start = [this](starting& at) { return open_door(at); };
+  out.push_back(std::move(front));
+  return out;
+}
+
+caf::actor node::state::open_door(starting& at) {
+  auto services = std::make_shared<session_services>();
+  services->settings = session_settings_from(settings);
+  services->disk = &store->store();
+  services->senders = at.get<senders_actor>("senders");
+  services->replica = at.get<replica_actor>("replica");
+  services->fanout = at.get<fanout_actor>("fan-out");
+  services->cursors = at.get<cursors_actor>("cursors");
+  services->security = at.get<security_actor>("security");
+  services->registry = at.get<session_registry_actor>("sessions");
+  services->node_key = key;
+  services->cluster = cluster;
+  services->gate = gate;
+  auto made = std::make_shared<bridge>(bridge_settings_from(settings));
+  auto opened = made->start(make_session_maker(*system, services));
+  if (!first_door_told) {
+    first_door_told = true;
+    first_door.set_value(opened);
+  }
+  if (!opened)
+    throw std::runtime_error(render(opened.error()));
+  {
+    std::lock_guard lock(door_mutex);
+    door = made;
+  }
+  return at.self().spawn<caf::detached>(front_door, made);
+}
+
+node::node(std::unique_ptr<state> s) : state_{std::move(s)} {}
+node::~node() { stop(); }
+
+result<std::unique_ptr<node>> node::start(const node_settings& settings, const node_options& options) {
+  auto s = std::make_unique<state>(settings);
+  if (auto made = make_private_directory(settings.data); !made)
+    return tl::make_unexpected(made.error());
+
+  // 1. the store
+  storage::replica_options how;
+  how.directory = settings.data;
+  how.map_bytes = static_cast<std::uint64_t>(settings.storage.map_bytes);
+  how.reserve_bytes = static_cast<std::uint64_t>(settings.storage.free_bytes_min);
+  how.reserve_percent = static_cast<unsigned>(settings.storage.free_percent_min);
+  how.consensus.self = first_server;
+  how.consensus.seed = random_seed();
+  if (!settings.cluster.empty())
+    how.expected_cluster = cluster_id::parse(settings.cluster);
+  if (!storage::replica_store::present(settings.data)) {
+    if (!options.found_if_absent)
+      return fail(ec::not_found, "no store in " + settings.data.string() + "; found one with: signet node init");
+    storage::founding what{how.expected_cluster.value_or(random_id<cluster_id>(system_random())),
+                           {{first_server, settings.name, raft::member_role::voter}}};
+    if (auto founded = storage::replica_store::found(how, what); !founded)
+      return tl::make_unexpected(founded.error());
+  }
+  auto opened = storage::replica_store::open(how, system_clock().steady(), system_clock().wall());
+  if (!opened)
+    return tl::make_unexpected(opened.error());
+  s->store = std::move(*opened);
+  s->cluster = s->store->picture().cluster;
+
+  // 2. the node's own key
+  if (auto made = make_private_directory(settings.data / "keys"); !made)
+    return tl::make_unexpected(made.error());
+  auto key = load_or_make_key(settings.data / "keys" / "node.seed");
+  if (!key)
+    return tl::make_unexpected(key.error());
+  s->key = std::make_shared<const signing_key>(std::move(*key));
+
+  // 3. the actors; the last of them listens
+  s->gate = std::make_shared<admission>(admission_settings_from(settings));
+  s->system.emplace(s->config);
+  supervision::supervisor_options rules;
+  rules.rules.how = supervision::strategy::rest_for_one;
+  s->root = s->system->spawn(supervision::supervisor, rules, s->children());
+  auto first = s->first_door.get_future();
+  if (first.wait_for(30s) != std::future_status::ready)
+    return fail(ec::internal, "the actors did not start within 30 s");
+  auto out = std::unique_ptr<node>(new node(std::move(s)));
+  if (auto listening = first.get(); !listening)
+    return tl::make_unexpected(listening.error());
+
+  // 4. the operator's window
+  auto* at = out->state_.get();
+  auto admin = admin_server::start(settings.data / "admin.sock", {[at] { return at->status_json(); }, [at] { return at->readiness(); }});
+  if (!admin)
+    return tl::make_unexpected(admin.error());
+  at->admin = std::move(*admin);
+  at->watcher = std::thread([at] { at->watch(); });
+  return out;
+}
+
+void node::state::watch() {
+  caf::scoped_actor self(*system);
+  self->monitor(root);
+  bool ended = false;
+  self->receive_while([&] { return !ended; })([&](const caf::down_msg&) { ended = true; });
+  if (!stopping) {
+    gave_up = true;
+    ::kill(::getpid(), SIGTERM);  // wakes wait()
+  }
+}
+
+caf::actor node::state::child(const char* id) {
+  caf::scoped_actor self(*system);
+  caf::actor out;
+  self->request(root, status_patience, supervision::find_child{id})
+    .receive([&](const caf::actor& found) { out = found; }, [](const caf::error&) {});
+  return out;
+}
+
+std::pair<bool, std::string> node::state::readiness() {
+  if (stopping)
+    return {false, "stopping"};
+  caf::scoped_actor self(*system);
+  std::string role = "the replica does not answer";
+  if (auto handle = child("replica"))
+    self->request(handle, status_patience, status_asked{})
+      .receive([&](const std::string& text) { role = nlohmann::json::parse(text, nullptr, false).value("role", role); },
+               [](const caf::error&) {});
+  return {role == "leader", role == "leader" ? "ready" : "not ready: " + role};
+}
+
+std::string node::state::status_json() {
+  caf::scoped_actor self(*system);
+  nlohmann::json out;
+  out["node"] = settings.name;
+  out["version"] = SIGNET_VERSION;
+  out["cluster"] = cluster.hex();
+  out["node_key"] = key->public_half().hex();
+  out["stopping"] = stopping.load();
+  for (const char* id : {"replica", "fan-out", "cursors", "senders", "sessions", "security"})
+    if (auto handle = child(id))
+      self->request(handle, status_patience, status_asked{})
+        .receive([&](const std::string& text) { out[id] = nlohmann::json::parse(text, nullptr, false); },
+                 [&](const caf::error& why) { out[id] = {{"problem", supervision::describe(why)}}; });
+  self->request(root, status_patience, supervision::ask_report{status_patience / 2})
+    .receive([&](const supervision::supervisor_report& report) {
+               out["tree"] = nlohmann::json::parse(supervision::to_json(report), nullptr, false);
+             },
+             [](const caf::error&) {});
+  {
+    auto txn = store->store().read();
+    nlohmann::json rows = nlohmann::json::object(), events = nlohmann::json::object(), bots = nlohmann::json::array();
+    for (const auto& table : storage::count_rows(txn))
+      rows[std::string(table.name)] = table.rows;
+    for (const auto& event : storage::read_event_counts(txn))
+      events[event.kind] = event.counter.count;
+    for (const auto& bot : storage::read_bots(txn))
+      bots.push_back({{"bot", bot.bot.hex()},
+                      {"name", bot.row.name},
+                      {"position", value(bot.row.position)},
+                      {"inbox", value(storage::read_inbox_head(txn, bot.bot))},
+                      {"attempts", bot.row.attempts},
+                      {"dead_letters", bot.row.dead_letters}});
+    out["rows"] = rows;
+    out["security_events"] = events;
+    out["bots"] = bots;
+  }
+  std::lock_guard lock(door_mutex);
+  if (door) {
+    const auto& counters = door->counters();
+    out["connections"] = {{"open", door->connections()},
+                          {"strangers", door->strangers()},
+                          {"accepted", counters.accepted.load()},
+                          {"bytes_in", counters.bytes_in.load()},
+                          {"bytes_out", counters.bytes_out.load()},
+                          {"packets_in", counters.packets_in.load()},
+                          {"malformed", counters.malformed.load()},
+                          {"output_full", counters.output_full.load()},
+                          {"gate_refusals", counters.gate_refusals.load()}};
+  }
+  return out.dump();
+}
+
+std::vector<node::listening_at> node::listening() const {
+  std::lock_guard lock(state_->door_mutex);
+  std::vector<listening_at> out;
+  if (state_->door)
+    for (const auto& at : state_->door->listening()) {
+      const bool v6 = at.address.find(':') != std::string::npos;
+      out.push_back({std::string(scheme_of(at.kind)) + "://" + (v6 ? "[" + at.address + "]" : at.address) + ":" +
+                       std::to_string(at.port),
+                     at.port});
+    }
+  return out;
+}
+const cluster_id& node::cluster() const { return state_->cluster; }
+const public_key& node::node_key() const { return state_->key->public_half(); }
+
+int node::wait() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  int got = 0;
+  sigwait(&signals, &got);
+  if (state_->gave_up) {
+    spdlog::critical("actors_gave_up exit=70 next=\"report the lines above; start the node again\"");
+    return 70;
+  }
+  spdlog::info("stopping signal={}", got == SIGTERM ? "SIGTERM" : "SIGINT");
+  return 0;
+}
+
+void node::stop() {
+  auto& s = *state_;
+  if (s.stopped || !s.system)
+    return;
+  s.stopped = true;
+  s.stopping = true;
+  {
+    // In the order of the data path: no new clients, goodbye to those who are here, then write what is gathered.
+    std::shared_ptr<bridge> door;
+    {
+      std::lock_guard lock(s.door_mutex);
+      door = s.door;
+    }
+    if (door)
+      door->stop_accepting();
+    caf::scoped_actor self(*s.system);
+    if (auto registry = s.child("sessions")) {
+      self->send(registry, close_sessions{{}, close_reason::shutting_down});
+      // Sessions report back to the registry as they go; cursors they moved are with CURSORS by then.
+      for (int i = 0; door && door->connections() > 0 && i < 30; ++i)
+        std::this_thread::sleep_for(50ms);
+    }
+    for (const char* id : {"cursors", "security"})
+      if (auto handle = s.child(id))
+        self->request(handle, drain_patience, drain_atom_v).receive([](caf::unit_t) {}, [](const caf::error&) {});
+  }
+  s.admin.reset();
+  caf::anon_send_exit(s.root, caf::exit_reason::user_shutdown);
+  if (s.watcher.joinable())
+    s.watcher.join();
+  s.root = nullptr;
+  {
+    std::lock_guard lock(s.door_mutex);
+    if (s.door)
+      s.door->stop();
+    s.door.reset();
+  }
+  s.system.reset();
+  s.store.reset();
+  spdlog::info("stopped");
+}
+
+void block_stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+namespace {
+/// The text of a line: as a JSON string, or with line breaks and escapes made harmless, so that nothing that came from
+/// outside can forge a line or drive a terminal.
+class payload final : public spdlog::custom_flag_formatter {
+public:
+  explicit payload(bool json) : json_{json} {}
+  void format(const spdlog::details::log_msg& line, const std::tm&, spdlog::memory_buf_t& out) override {
+    std::string text(line.payload.data(), line.payload.size());
+    if (json_)
+      text = nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    else
+      for (char& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+          c = '?';
+    out.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<payload>(json_); }
+
+private:
+  bool json_;
+};
+} // namespace
+
+void start_logging(const std::string& level, const std::string& format) {
+  auto logger = spdlog::stderr_logger_mt("signet");
+  const bool json = format == "json";
+  auto lines = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  lines->add_flag<payload>('*', json);
+  lines->set_pattern(json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","event":%*})"
+                          : "%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %*");
+  logger->set_formatter(std::move(lines));
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+} // namespace signet
