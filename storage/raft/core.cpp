@@ -220,6 +220,7 @@ struct core::state {
   result<update> run(steady_ms now, std::vector<entry>& given, Step first, More more) {
     if (dead)
       return tl::make_unexpected(*dead);
+    shim_clock(engine.get(), value(now));
     update out;
     shim_output raw{};
     if (auto good = absorb(first(&raw), raw, given, out); !good)
@@ -475,6 +476,7 @@ result<update> core::receive(incoming from_peer, steady_ms now) {
   auto& s = *state_;
   if (s.dead)
     return tl::make_unexpected(*s.dead);
+  shim_clock(s.engine.get(), value(now));
   bool drop = false;
   if (auto fault = s.fault_in_message(from_peer, drop))
     return fail(ec::malformed, std::move(*fault));
@@ -668,5 +670,18 @@ log_index core::match_index(server_id who) const {
 }
 bool core::installing() const { return shim_installing(state_->engine.get()); }
 bool core::failed() const { return state_->dead.has_value(); }
+
+#ifdef SIGNET_TEST_HOOKS
+configuration core::members_inside() const {
+  std::vector<std::uint64_t> ids(configuration_members_max);
+  std::vector<std::uint8_t> roles(configuration_members_max);
+  auto count = shim_library_members(state_->engine.get(), ids.data(), roles.data(), configuration_members_max);
+  configuration out;
+  for (std::uint32_t i = 0; i < count; ++i)
+    out.push_back({server_id{ids[i]}, {}, static_cast<member_role>(roles[i])});
+  return out;
+}
+log_index core::pending_change_inside() const { return log_index{shim_pending_change(state_->engine.get())}; }
+#endif
 
 } // namespace signet::raft

@@ -177,6 +177,11 @@ public:
   log_index match_index(server_id who) const;
   bool installing() const;
   bool failed() const;
+#ifdef SIGNET_TEST_HOOKS
+  /// What the engine inside believes, which must be what the log says; addresses are left out.
+  configuration members_inside() const;
+  log_index pending_change_inside() const;
+#endif
 
 private:
   struct state;

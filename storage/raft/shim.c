@@ -331,12 +331,15 @@ static enum shim_answer answer_of(int rv) {
   }
 }
 
+/* The library subtracts times: backwards would underflow. */
+void shim_clock(struct shim* s, uint64_t now) { s->now = now > s->now ? now : s->now; }
+
 static enum shim_answer step(struct shim* s, uint64_t now, struct raft_event* event, struct shim_output* out) {
   struct raft_update update;
   int rv;
   memset(&update, 0, sizeof update);
   memset(out, 0, sizeof *out);
-  s->now = now > s->now ? now : s->now; /* the library subtracts times: backwards would underflow */
+  shim_clock(s, now);
   event->time = s->now;
   rv = raft_step(&s->raft, event, &update);
   if (rv != 0)

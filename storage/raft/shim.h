@@ -104,6 +104,8 @@ struct shim_output {
 struct shim* shim_open(const struct shim_options* options);
 void shim_close(struct shim* s);
 
+/* Time passes although no step follows: next_timeout is counted from the latest time known. */
+void shim_clock(struct shim* s, uint64_t now);
 /* The first step. snapshot may be NULL. */
 enum shim_answer shim_start(struct shim* s, uint64_t now, uint64_t term, uint64_t voted_for,
                             const struct shim_snapshot* snapshot, uint64_t first_index, const struct shim_entry* entries,
