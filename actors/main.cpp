@@ -1,1 +1,3 @@
-int main() { return 0; }
+#include "tools/cli/commands.hpp"
+
+int main(int argc, char** argv) { return signet::cli::run(argc, argv); }

@@ -115,6 +115,33 @@ bridge_settings bridge_settings_from(const node_settings& settings) {
   return out;
 }
 
+storage::replica_options replica_options_from(const node_settings& settings) {
+  storage::replica_options out;
+  out.directory = settings.data;
+  out.map_bytes = static_cast<std::uint64_t>(settings.storage.map_bytes);
+  out.reserve_bytes = static_cast<std::uint64_t>(settings.storage.free_bytes_min);
+  out.reserve_percent = static_cast<unsigned>(settings.storage.free_percent_min);
+  out.consensus.self = first_server;
+  out.consensus.seed = random_seed();
+  if (!settings.cluster.empty())
+    out.expected_cluster = cluster_id::parse(settings.cluster);
+  return out;
+}
+
+result<cluster_id> found_store(const node_settings& settings, const storage::replica_options& how) {
+  storage::founding what{how.expected_cluster.value_or(random_id<cluster_id>(system_random())),
+                         {{first_server, settings.name, raft::member_role::voter}}};
+  if (auto founded = storage::replica_store::found(how, what); !founded)
+    return tl::make_unexpected(founded.error());
+  return what.cluster;
+}
+
+result<signing_key> load_or_make_node_key(const node_settings& settings) {
+  if (auto made = make_private_directory(settings.data / "keys"); !made)
+    return tl::make_unexpected(made.error());
+  return load_or_make_key(settings.data / "keys" / "node.seed");
+}
+
 /// FRONT DOOR: holds the bridge while it runs. Last in the tree: whenever something in front of it is started anew, so
 /// is the bridge, and every client attaches anew to actors that live.
 struct front_door_state {
@@ -227,6 +254,18 @@ caf::actor node::state::open_door(starting& at) {
   return at.self().spawn<caf::detached>(front_door, made);
 }
 
+result<founded_node> found_node(const node_settings& settings) {
+  if (auto made = make_private_directory(settings.data); !made)
+    return tl::make_unexpected(made.error());
+  auto key = load_or_make_node_key(settings);
+  if (!key)
+    return tl::make_unexpected(key.error());
+  auto cluster = found_store(settings, replica_options_from(settings));
+  if (!cluster)
+    return tl::make_unexpected(cluster.error());
+  return founded_node{*cluster, key->public_half()};
+}
+
 node::node(std::unique_ptr<state> s) : state_{std::move(s)} {}
 node::~node() { stop(); }
 
@@ -236,21 +275,12 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
     return tl::make_unexpected(made.error());
 
   // 1. the store
-  storage::replica_options how;
-  how.directory = settings.data;
-  how.map_bytes = static_cast<std::uint64_t>(settings.storage.map_bytes);
-  how.reserve_bytes = static_cast<std::uint64_t>(settings.storage.free_bytes_min);
-  how.reserve_percent = static_cast<unsigned>(settings.storage.free_percent_min);
-  how.consensus.self = first_server;
-  how.consensus.seed = random_seed();
-  if (!settings.cluster.empty())
-    how.expected_cluster = cluster_id::parse(settings.cluster);
+  const auto how = replica_options_from(settings);
   if (!storage::replica_store::present(settings.data)) {
     if (!options.found_if_absent)
-      return fail(ec::not_found, "no store in " + settings.data.string() + "; found one with: signet node init");
-    storage::founding what{how.expected_cluster.value_or(random_id<cluster_id>(system_random())),
-                           {{first_server, settings.name, raft::member_role::voter}}};
-    if (auto founded = storage::replica_store::found(how, what); !founded)
+      return fail(ec::not_found, "no store in " + settings.data.string() +
+                                   "; found one with: signet node init --config FILE --name " + settings.name);
+    if (auto founded = found_store(settings, how); !founded)
       return tl::make_unexpected(founded.error());
   }
   auto opened = storage::replica_store::open(how, system_clock().steady(), system_clock().wall());
@@ -260,9 +290,7 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
   s->cluster = s->store->picture().cluster;
 
   // 2. the node's own key
-  if (auto made = make_private_directory(settings.data / "keys"); !made)
-    return tl::make_unexpected(made.error());
-  auto key = load_or_make_key(settings.data / "keys" / "node.seed");
+  auto key = load_or_make_node_key(settings);
   if (!key)
     return tl::make_unexpected(key.error());
   s->key = std::make_shared<const signing_key>(std::move(*key));

@@ -1,0 +1,153 @@
+// signet dev, signet node, signet node init, signet config check
+
+#include "actors/node.hpp"
+#include "actors/settings.hpp"
+#include "messages/envelope/keys.hpp"
+#include "messages/seams.hpp"
+#include "tools/cli/commands.hpp"
+
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+namespace signet::cli {
+namespace {
+
+struct node_flags {
+  std::string config, name = "node-1", data = "signet-data";
+  std::uint16_t mqtt = 1883, ws = 8083;
+  bool no_echo = false;
+};
+
+int run_node(const node_settings& settings, const node_options& options, const common_flags& flags, bool dev) {
+  block_stop_signals();
+  start_logging(settings.log_level, settings.log_format);
+  auto started = node::start(settings, options);
+  if (!started)
+    return report(started.error(), flags);
+  auto& node = **started;
+  nlohmann::json urls = nlohmann::json::array();
+  for (const auto& at : node.listening())
+    urls.push_back(at.url);
+  if (flags.json) {
+    print({{"ready", true}, {"node", settings.name}, {"cluster", node.cluster().hex()}, {"node_key", node.node_key().hex()},
+           {"data", std::filesystem::absolute(settings.data).string()}, {"listening", urls}});
+  } else {
+    std::cout << paint(colour::green, "ready") << "  node " << settings.name << "  cluster " << node.cluster().hex() << "\n";
+    for (const auto& url : urls)
+      std::cout << "  listening on " << url.get<std::string>() << "\n";
+    std::cout << "  data in " << std::filesystem::absolute(settings.data).string() << "\n";
+    if (dev)
+      std::cout << "  next, in another terminal:  signet id new alice   signet send --as alice --to echo \"hello\"   "
+                   "signet inbox --as alice\n";
+    std::cout.flush();
+  }
+  const int code = node.wait();
+  node.stop();
+  return code;
+}
+
+status use_ports(node_settings& settings, const node_flags& flags) {
+  settings.listen.mqtt = "127.0.0.1:" + std::to_string(flags.mqtt);
+  settings.listen.ws = "127.0.0.1:" + std::to_string(flags.ws);
+  return {};
+}
+
+} // namespace
+
+void add_node_commands(CLI::App& app, invocation& call) {
+  auto flags = std::make_shared<node_flags>();
+
+  auto* dev = app.add_subcommand("dev", "start a node for yourself: no configuration, loopback only, with an echo bot");
+  dev->add_option("--data", flags->data, "its data directory, made if absent")->capture_default_str()->option_text("DIR");
+  dev->add_option("--mqtt", flags->mqtt, "MQTT port; 0: a free one")->capture_default_str()->option_text("PORT");
+  dev->add_option("--ws", flags->ws, "MQTT over WebSocket port; 0: a free one")->capture_default_str()->option_text("PORT");
+  dev->add_flag("--no-echo", flags->no_echo, "without the echo bot");
+  add_json(*dev, call);
+  example(*dev, "signet dev --data /tmp/signet-demo --mqtt 1883");
+  dev->callback([flags, &call] {
+    node_settings settings;
+    settings.data = flags->data;
+    settings.echo_bot = !flags->no_echo;
+    (void)use_ports(settings, *flags);
+    if (auto taken = apply_environment(settings, signet_environment()); !taken) {
+      call.code = report(taken.error(), call.flags);
+      return;
+    }
+    call.code = run_node(settings, {.found_if_absent = true}, call.flags, true);
+  });
+
+  auto* node_command = app.add_subcommand("node", "run a node as cluster.conf says");
+  node_command->require_subcommand(0, 1);
+  node_command->add_option("--config", flags->config, "the configuration file")->option_text("FILE");
+  node_command->add_option("--name", flags->name, "which of its nodes this is")->capture_default_str()->option_text("NODE");
+  add_json(*node_command, call);
+  example(*node_command, "signet node --config cluster.conf --name node-1");
+
+  auto* init = node_command->add_subcommand("init", "found the store of a node and make its keys; refuses to touch an existing one");
+  init->add_option("--config", flags->config, "the configuration file")->required()->option_text("FILE");
+  init->add_option("--name", flags->name, "which of its nodes this is")->capture_default_str()->option_text("NODE");
+  add_json(*init, call);
+  example(*init, "signet node init --config cluster.conf --name node-1");
+
+  node_command->callback([flags, init, &call] {
+    if (flags->config.empty()) {
+      call.code = report({ec::configuration, "--config FILE is missing; for a trial without a file: signet dev"}, call.flags);
+      return;
+    }
+    auto settings = load_settings(flags->config, flags->name, signet_environment());
+    if (!settings) {
+      call.code = report(settings.error(), call.flags);
+      return;
+    }
+    if (!init->parsed()) {
+      call.code = run_node(*settings, {}, call.flags, false);
+      return;
+    }
+    auto made = found_node(*settings);
+    if (!made) {
+      call.code = report(made.error(), call.flags);
+      return;
+    }
+    if (call.flags.json)
+      print({{"founded", true}, {"cluster", made->cluster.hex()}, {"node_key", made->node_key.hex()},
+             {"data", std::filesystem::absolute(settings->data).string()}});
+    else
+      std::cout << "founded a cluster of one in " << settings->data.string() << "\n"
+                << "  for cluster.conf:  [cluster] id = \"" << made->cluster.hex() << "\"\n"
+                << "  node key " << made->node_key.hex() << "  (clients pin it at first use)\n"
+                << "  next:  signet node --config " << flags->config << " --name " << flags->name << "\n";
+  });
+
+  auto* config = app.add_subcommand("config", "check a configuration file");
+  config->require_subcommand(1);
+  auto* check = config->add_subcommand("check", "read FILE as the node would; every mistake is listed");
+  check->add_option("FILE", flags->config, "a cluster.conf")->required();
+  check->add_option("--name", flags->name, "as this node")->capture_default_str()->option_text("NODE");
+  add_json(*check, call);
+  example(*check, "signet config check cluster.conf");
+  check->callback([flags, &call] {
+    auto settings = load_settings(flags->config, flags->name, signet_environment());
+    if (!settings) {
+      call.code = report(settings.error(), call.flags);
+      return;
+    }
+    nlohmann::json overridden = nlohmann::json::array();
+    for (const auto& key : settings_keys()) {
+      std::string variable = "SIGNET_";
+      for (char c : key.path)
+        variable.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+      if (signet_environment().contains(variable))
+        overridden.push_back(variable);
+    }
+    if (call.flags.json)
+      print({{"good", true}, {"node", settings->name}, {"overridden_by_environment", overridden}});
+    else {
+      std::cout << flags->config << " is good for node " << settings->name << "\n";
+      for (const auto& each : overridden)
+        std::cout << "  the environment overrides it: " << each.get<std::string>() << "\n";
+    }
+  });
+}
+
+} // namespace signet::cli
