@@ -1,5 +1,6 @@
 #include "messages/envelope/canonical.hpp"
 
+#include <bit>
 #include <cstring>
 
 namespace signet {
@@ -11,7 +12,7 @@ constexpr int nesting_max = 16;
 /// before it ended. So every word is looked at once as content and at most once more as the last of its struct.
 class canonical_walk {
 public:
-  explicit canonical_walk(bytes_view raw) : raw_{raw}, count_{raw.size() / word_size} {}
+  explicit canonical_walk(bytes_view raw) : raw_{raw.data()}, count_{raw.size() / word_size} {}
 
   bool whole() {
     const auto root = word(0);
@@ -24,9 +25,10 @@ private:
   static constexpr std::uint64_t kind_struct = 0, kind_list = 1;
 
   std::uint64_t word(std::size_t at) const {
-    std::uint64_t out = 0;
-    for (std::size_t i = word_size; i-- > 0;)  // little-endian, on any machine; compilers make it one load
-      out = out << 8 | raw_[at * word_size + i];
+    std::uint64_t out;
+    std::memcpy(&out, raw_ + at * word_size, word_size);
+    if constexpr (std::endian::native == std::endian::big)
+      out = __builtin_bswap64(out);
     return out;
   }
   std::size_t left() const { return count_ - next_; }
@@ -112,7 +114,7 @@ private:
     return data_cut && pointers_cut;
   }
 
-  bytes_view raw_;
+  const std::uint8_t* raw_;
   std::size_t count_;
   std::size_t next_ = 1;
 };
