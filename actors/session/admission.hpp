@@ -116,6 +116,7 @@ private:
   std::map<storm_key, storm> storms_;
   token_bucket verifications_, identities_;
   std::size_t connections_ = 0, unauthenticated_ = 0;
+  steady_ms next_sweep_{};
 };
 
 } // namespace signet

@@ -35,17 +35,21 @@ tl::unexpected<disproved> refuse(std::string_view detail, bytes subject = {},
   return tl::make_unexpected(disproved{kind, detail, std::move(subject), false});
 }
 
-// Something to verify when there is nothing: same work, never true (the all-zero key is of small order, so a fixed
-// honest key is used).
-bool verify_dummy() {
-  static const public_key key = [] {
+// Something to verify when there is nothing: a real key and a real signature, of something else, so that the work is
+// the whole work (a zero key or signature would be refused at a glance), and the answer is always no.
+struct dummy {
+  public_key key;
+  signature proof;
+};
+const dummy& a_dummy() {
+  static const dummy it = [] {
     const std::array<std::uint8_t, signing_key::seed_size> seed{1};
-    return signing_key::from_seed(seed).public_half();
+    const auto key = signing_key::from_seed(seed);
+    return dummy{key.public_half(), key.sign(label::token, as_bytes("of something else"))};
   }();
-  static const signature proof{};
-  const std::array<std::uint8_t, 32> content{};
-  return verify(key, label::token, {bytes_view{content}}, proof);
+  return it;
 }
+bool verify_dummy() { return verify(a_dummy().key, label::token, as_bytes("nothing"), a_dummy().proof); }
 
 wall_ms proof_end(const session_settings& settings, wall_ms now) {
   return wall_ms{value(now) + std::uint64_t{settings.absolute_s} * 1000};
@@ -81,7 +85,7 @@ proof_verdict login_challenger::judge(const proof_context& context, bytes_view a
   transcript_.reset();
 
   auto given = parse_login_proof(answer);
-  const bool holds = verify_client(transcript, given ? given->proof : signature{});
+  const bool holds = verify_client(transcript, given ? given->proof : a_dummy().proof);
   const auto found = reads.find_key(transcript.hello.device_key);
   if (!given)
     return refuse("malformed");

@@ -1,0 +1,291 @@
+#include "actors/session/session.hpp"
+
+#include "actors/replica/replica.hpp"
+#include "actors/session/core.hpp"
+#include "actors/session/stored_reads.hpp"
+#include "actors/supervision/guard.hpp"
+#include "messages/envelope/keys.hpp"
+#include "storage/lmdb/environment.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+
+namespace signet {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Deadlines closer than this get a timer of their own; the others wait for the registry's ticker.
+constexpr std::uint64_t own_timer_ms_max = 150;
+
+/// What a failed request means: our own code if the other side sent one; otherwise (timeout, receiver down) it may or may
+/// not have happened.
+ec code_of(const caf::error& why) { return from_caf(why).code; }
+
+proof_context context_of(const session_services& services, const client_link& link) {
+  proof_context out{services.settings, *services.node_key, services.cluster, link.channel(), std::nullopt,
+                    link.loopback()};
+  out.exporter = tls_exporter::from(link.exporter());
+  return out;
+}
+
+/// session_gate over the shared admission.
+class gate_ticket final : public session_gate {
+public:
+  gate_ticket(admission& gate, std::unique_ptr<admission::ticket> ticket) : gate_{gate}, ticket_{std::move(ticket)} {}
+  bool may_try(steady_ms now) override { return ticket_->may_try(now); }
+  bool may_verify(steady_ms now) override { return ticket_->may_verify(now); }
+  bool may_create_identity(steady_ms now) override { return ticket_->may_create_identity(now); }
+  void login_failed(steady_ms now) override { ticket_->login_failed(now); }
+  void authenticated() override { ticket_->authenticated(); }
+  std::uint64_t storm_wait_ms(const session_key& key, steady_ms now) override {
+    return gate_.storm_wait_ms(key.identity, key.client_id, now);
+  }
+
+private:
+  admission& gate_;
+  std::unique_ptr<admission::ticket> ticket_;
+};
+
+class session_state {
+public:
+  static inline const char* name = "session";
+  explicit session_state(caf::event_based_actor* self) : self_{self} {}
+  ~session_state() {
+    if (link_)
+      link_->close();  // however it ends
+  }
+
+  /// False: there is no room for this connection, and it is being closed.
+  bool start(session_services_ptr services, client_link_ptr link);
+  caf::behavior make_behavior();
+
+private:
+  void arrived(packets_arrived& read);
+  void step(session_input input);
+  void act(session_output& output);
+  void arm();
+  moment now() const { return {services_->clock->steady(), services_->clock->wall()}; }
+  caf::actor me() const { return caf::actor_cast<caf::actor>(self_); }
+
+  void act(out::allow& what) { link_->allow(what.state, what.packet_bytes_max); }
+  void act(out::limit_output& what) { link_->limit_output(what.packet_bytes_max); }
+  void act(out::send& what) { refused_ = !link_->offer(what.packet) || refused_; }
+  void act(out::give_credit& what) { link_->done(what.credit); }
+  void act(out::close_link&) { link_->close(); }
+  void act(out::open_session& what);
+  void act(out::renew_session& what);
+  void act(out::publish_identity& what);
+  void act(out::submit& what);
+  void act(out::attach& what);
+  void act(out::follow& what);
+  void act(out::ask_inbox&);
+  void act(out::leave_inbox&);
+  void act(out::move_cursor& what) { self_->send(services_->cursors, std::move(what.to)); }
+  void act(out::report& what);
+  void act(out::hand_over& what);
+  void act(out::leave& what);
+
+  template <class Answer>
+  void propose(bytes entry, Answer answer);
+
+  caf::event_based_actor* self_;
+  session_services_ptr services_;
+  client_link_ptr link_;
+  std::optional<stored_reads> reads_;
+  std::unique_ptr<gate_ticket> gate_;
+  std::optional<session_core> core_;
+  std::optional<permalink> following_;
+  caf::typed_response_promise<yielded> handing_over_;
+  steady_ms wake_at_ = never;    // asked of the registry
+  steady_ms timer_at_ = never;   // own timer under way
+  bool refused_ = false;         // the link took no more
+};
+
+bool session_state::start(session_services_ptr services, client_link_ptr link) {
+  supervision::guard(self_);
+  services_ = std::move(services);
+  link_ = std::move(link);
+  const auto source = link_->source();
+  auto ticket = services_->gate->admit(source, link_->loopback(), services_->clock->steady());
+  if (!ticket) {
+    self_->send(services_->security,
+                security_event_seen{std::string{signet::name(security_kind::rate_limit)}, {}, {}, "connections", source});
+    link_->close();
+    return false;
+  }
+  reads_.emplace(*services_->disk);
+  gate_ = std::make_unique<gate_ticket>(*services_->gate, std::move(ticket));
+  core_.emplace(session_core::surroundings{context_of(*services_, *link_), *services_->random, *reads_, *gate_});
+  step(in::started{});
+  return true;
+}
+
+caf::behavior session_state::make_behavior() {
+  return {[this](packets_arrived& read) { arrived(read); },
+          [this](const packets_malformed& what) { step(in::malformed{what.reason, what.answer_as}); },
+          [this](const link_lost&) { step(in::lost{}); },
+          [this](const inbox_advanced&) { step(in::inbox_grew{}); },
+          [this](const identity_changed&) { step(in::identity_moved{}); },
+          [this](const close_asked& why) { step(in::close{why.reason}); },
+          [this](yield_asked) -> caf::result<yielded> {
+            handing_over_ = self_->make_response_promise<yielded>();
+            auto promise = handing_over_;
+            step(in::yield{});
+            return promise;
+          },
+          [this](tick_atom) {  // the registry's ticker
+            wake_at_ = never;
+            step(in::ticked{});
+          },
+          [this](turn_atom) {  // our own timer
+            timer_at_ = never;
+            step(in::ticked{});
+          }};
+}
+
+void session_state::arrived(packets_arrived& read) {
+  for (auto& packet : read.packets) {
+    step(in::packet_came{std::move(packet)});
+    if (core_->finished())
+      return;
+  }
+  step(in::read_done{read.credit});
+}
+
+// One input, its outputs in order, and what they lead to at once. Views are read inside one handler only.
+void session_state::step(session_input input) {
+  if (core_->finished())
+    return;
+  auto outputs = core_->step(std::move(input), now(), link_->queued());
+  for (auto& one : outputs)
+    act(one);
+  if (std::exchange(refused_, false) && !core_->finished()) {
+    outputs = core_->step(in::output_refused{}, now(), link_->queued());
+    for (auto& one : outputs)
+      act(one);
+    refused_ = false;
+  }
+  reads_->release();
+  if (!core_->finished())
+    return arm();
+  if (following_)
+    self_->send(services_->fanout, leave_atom_v, *following_, me());
+  self_->quit();
+}
+
+void session_state::act(session_output& output) {
+  std::visit([this](auto& what) { act(what); }, output);
+}
+
+void session_state::arm() {
+  const auto at = now();
+  const auto due = core_->next_deadline(at);
+  if (due == never || due >= std::min(wake_at_, timer_at_))
+    return;
+  const std::uint64_t wait = due > at.steady ? value(due) - value(at.steady) : 1;
+  if (wait <= own_timer_ms_max) {
+    timer_at_ = due;
+    self_->delayed_send(self_, milliseconds{wait}, turn_atom_v);
+  } else {
+    wake_at_ = due;
+    self_->send(services_->registry, wake_asked{me(), due});
+  }
+}
+
+template <class Answer>
+void session_state::propose(bytes entry, Answer answer) {
+  self_->request(services_->replica, milliseconds{services_->settings.entry_timeout_ms},
+                 propose_entry{share(std::move(entry)), false})
+    .then([=](const entry_answer& applied) { answer(entry_outcome{ec::ok, applied}); },
+          [=](const caf::error& why) { answer(entry_outcome{code_of(why), {}}); });
+}
+
+void session_state::act(out::open_session& what) {
+  propose(session_opened_entry(what.opening),
+          [this](entry_outcome outcome) { step(in::opening_answered{std::move(outcome)}); });
+}
+
+void session_state::act(out::renew_session& what) {
+  propose(session_renewed_entry(what.renewal),
+          [this](entry_outcome outcome) { step(in::renewal_answered{std::move(outcome)}); });
+}
+
+void session_state::act(out::publish_identity& what) {
+  propose(identity_entry(what.version), [this, slot = what.slot](entry_outcome outcome) {
+    step(in::identity_answered{slot, std::move(outcome)});
+  });
+}
+
+void session_state::act(out::submit& what) {
+  const auto slot = what.slot;
+  const auto attempt = what.attempt;
+  self_->request(services_->senders, milliseconds{services_->settings.batch_timeout_ms}, std::move(what.batch))
+    .then([=, this](const batch_answer& answer) { step(in::batch_answered{slot, attempt, ec::ok, answer}); },
+          [=, this](const caf::error& why) { step(in::batch_answered{slot, attempt, code_of(why), {}}); });
+}
+
+void session_state::act(out::attach& what) {
+  // Longer than the old connection may take to stop.
+  self_->request(services_->registry, milliseconds{services_->settings.entry_timeout_ms},
+                 attach_asked{what.key, what.epoch, what.clean_start, me()})
+    .then([=, this](const attach_answered& answer) {
+            step(in::attached{answer.accepted, answer.took_over, answer.state});
+          },
+          [=, this](const caf::error&) { step(in::attached{}); });
+}
+
+void session_state::act(out::follow& what) {
+  following_ = what.who;
+  self_->send(services_->fanout, follow_atom_v, what.who, me());
+}
+
+void session_state::act(out::ask_inbox&) {
+  const auto& key = core_->key();
+  self_->request(services_->registry, milliseconds{services_->settings.entry_timeout_ms},
+                 inbox_asked{key.identity, key.device, core_->epoch(), me()})
+    .then([=, this](const inbox_granted& answer) { step(in::inbox_answered{answer.yours}); },
+          [=, this](const caf::error&) { step(in::inbox_answered{}); });
+}
+
+void session_state::act(out::leave_inbox&) {
+  const auto& key = core_->key();
+  self_->send(services_->registry, inbox_left{key.identity, key.device, core_->epoch()});
+}
+
+void session_state::act(out::report& what) {
+  self_->send(services_->security,
+              security_event_seen{std::string{signet::name(what.kind)}, std::move(what.subject), std::move(what.object),
+                                  std::string{what.detail}, link_->source()});
+}
+
+void session_state::act(out::hand_over& what) {
+  if (handing_over_.pending())
+    handing_over_.deliver(yielded{std::move(what.state)});
+}
+
+void session_state::act(out::leave& what) {
+  self_->send(services_->registry, session_left{core_->key(), core_->epoch(), std::string{what.reason}, what.park_s,
+                                                std::move(what.state), {}});
+}
+
+caf::behavior session(caf::stateful_actor<session_state>* self, session_services_ptr services, client_link_ptr link) {
+  if (!self->state.start(std::move(services), std::move(link)))
+    self->quit();
+  return self->state.make_behavior();
+}
+
+} // namespace
+
+caf::actor spawn_session(caf::actor_system& system, session_services_ptr services, client_link_ptr link) {
+  return system.spawn(session, std::move(services), std::move(link));
+}
+
+session_maker make_session_maker(caf::actor_system& system, session_services_ptr services) {
+  return [&system, services = std::move(services)](client_link_ptr link) {
+    return spawn_session(system, services, std::move(link));
+  };
+}
+
+} // namespace signet
