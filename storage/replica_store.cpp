@@ -160,8 +160,7 @@ struct replica_store::state {
 
   /// What happened outside a turn: part of the next turn's result.
   turn_result carried;
-  std::optional<std::uint64_t> free_bytes;  ///< measured since the last turn
-  std::uint64_t reserve = 0;
+  std::optional<space> free_space;  ///< measured since the last turn
 
   write_txn& writing() {
     if (late) {
@@ -387,6 +386,7 @@ struct replica_store::state {
         txn->commit();
       // A crash after it: log, term, vote, effects and applied index stand together. Who was not answered asks again
       // and gets the same answer, because apply knows the entry. Peers ask again or are asked again by Raft.
+      ++out.commits;
       txn.reset();
       fresh.clear();
       if (applied.index != stored) {
@@ -426,19 +426,19 @@ struct replica_store::state {
 
   // -- the disk guard --------------------------------------------------------------------------------------------------
 
-  /// What a proposal must leave free; measured once a turn at most.
-  std::uint64_t free_now() {
-    if (free_bytes)
-      return *free_bytes;
-    auto found = options.measure ? options.measure() : env->measure();
-    reserve = std::max(options.reserve_bytes, found.disk_bytes / 100 * options.reserve_percent);
-    auto in_map = found.map_bytes > found.map_used_bytes ? found.map_bytes - found.map_used_bytes : 0;
-    free_bytes = std::min(found.disk_free_bytes, in_map);
-    return *free_bytes;
+  /// Measured once a turn at most.
+  const space& measured() {
+    if (!free_space)
+      free_space = options.measure ? options.measure() : env->measure();
+    return *free_space;
   }
   bool disk_low(bool from_reserve) {
-    auto available = free_now();
-    return available < (from_reserve ? reserve / reserve_parts : reserve);
+    const auto& found = measured();
+    auto parts = from_reserve ? reserve_parts : 1;
+    auto on_disk = std::max(options.reserve_bytes, found.disk_bytes / 100 * options.reserve_percent);
+    auto in_map = std::min(options.reserve_bytes, found.map_bytes / 100 * options.reserve_percent);
+    auto map_free = found.map_bytes > found.map_used_bytes ? found.map_bytes - found.map_used_bytes : 0;
+    return found.disk_free_bytes < on_disk / parts || map_free < in_map / parts;
   }
 
   // -- opening ---------------------------------------------------------------------------------------------------------
@@ -583,7 +583,7 @@ result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reser
       s.in_flight_bytes + entry.size() > s.options.in_flight_bytes_max)
     return fail(ec::overloaded, std::to_string(s.queue.size() + s.waiting.size()) + " entries in flight");
   if (s.disk_low(from_reserve))
-    return fail(ec::disk_full, std::to_string(s.free_now() >> 20) + " MiB free");
+    return fail(ec::disk_full, std::to_string(s.measured().disk_free_bytes >> 20) + " MiB free");
   auto copy = to_bytes(entry);
   if (auto good = set_entry_time(copy, wall_ms{}); !good)
     return tl::make_unexpected(good.error());
@@ -597,7 +597,7 @@ void replica_store::receive(raft::incoming message) { state_->inbox.push_back(st
 
 turn_result replica_store::turn(steady_ms now, wall_ms wall) {
   auto& s = *state_;
-  s.free_bytes.reset();
+  s.free_space.reset();
   auto out = std::exchange(s.carried, turn_result{});
   s.take_messages(now, out);
   if (s.core->next_timeout() <= now)

@@ -75,6 +75,7 @@ struct turn_result {
   /// The leader no longer keeps what this node lacks: the log must be shipped to it by other means.
   std::optional<raft::snapshot_meta> far_behind;
   bool role_changed = false;
+  std::size_t commits = 0;                ///< transactions, each one sync
   bool more = false;                      ///< proposals are still queued: take another turn at once
 };
 
@@ -92,7 +93,7 @@ struct replica_status {
 
 class replica_store {
 public:
-  /// Whether a store was founded in this directory, or at least begun.
+  /// Whether a store was founded in this directory, or at least begun: then open() says not_found until found() is done.
   static bool present(const std::filesystem::path& directory);
 
   /// Makes the durable state with which a founding member starts: term 1 and the configuration at index 1, in one
