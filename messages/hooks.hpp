@@ -6,6 +6,7 @@
 //   NOSYNC            LMDB commits without fdatasync
 //   ACK_EARLY         an entry is reported durable before its transaction is committed
 //   APPLIED_SPLIT     the applied index is committed in another transaction than the effects
+//   FANOUT_HALF       inbox rows are committed in another transaction than their entry
 //   RENAME_NOSYNCDIR  a renamed file is reported durable before its directory is synced
 
 #ifdef SIGNET_TEST_HOOKS

@@ -8,7 +8,8 @@ struct choice {
   std::string_view name;
   std::unique_ptr<crash_store> (*make)();
 };
-constexpr std::array choices{choice{"log", make_log_store}, choice{"keys", make_key_store}};
+constexpr std::array choices{choice{"log", make_log_store}, choice{"keys", make_key_store},
+                             choice{"replica", make_replica_case}};
 } // namespace
 
 std::vector<std::string_view> store_names() {

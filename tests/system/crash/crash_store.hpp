@@ -28,8 +28,10 @@ public:
   /// Opens what stands in `directory` or makes it, recovers, and goes on for `steps` steps.
   virtual void run(const std::filesystem::path& directory, std::uint64_t seed, unsigned steps, const acknowledge& say) = 0;
   /// Opens the store as a restart does and verifies it against what was said, in order. Throws broken_promise, or whatever
-  /// the store throws. Returns a digest of everything in it.
+  /// the store throws. Returns what show() returns.
   virtual std::string check(const std::filesystem::path& directory, std::span<const std::string> said) = 0;
+  /// Opens the store as another restart does and returns a digest of everything in it that a restart must not change.
+  virtual std::string show(const std::filesystem::path& directory) = 0;
 };
 
 std::vector<std::string_view> store_names();
@@ -38,5 +40,6 @@ std::unique_ptr<crash_store> make_store(std::string_view name);
 
 std::unique_ptr<crash_store> make_log_store();
 std::unique_ptr<crash_store> make_key_store();
+std::unique_ptr<crash_store> make_replica_case();
 
 } // namespace signet::crash

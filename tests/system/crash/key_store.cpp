@@ -73,6 +73,7 @@ public:
       out += each;
     return out;
   }
+  std::string show(const fs::path& directory) override { return check(directory, {}); }
 };
 
 } // namespace
