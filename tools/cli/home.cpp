@@ -212,15 +212,45 @@ result<permalink> home::resolve(const std::string& who) const {
   auto own = load(who);
   if (own)
     return own->who();
-  return fail(ec::unknown_identity, "\"" + who + "\" is neither a permalink (64 hexadecimal digits) nor an identity in " +
-                                      (directory_ / "identities").string());
+  const auto named = aliases();
+  if (auto found = named.find(who); found != named.end())
+    return found->second;
+  return fail(ec::unknown_identity, "\"" + who + "\" is neither a permalink (64 hexadecimal digits) nor a name known in " +
+                                      directory_.string() + "; name a permalink with: signet id alias " + who + " PERMALINK");
 }
 
 std::string home::name_of(const permalink& who) const {
   for (const auto& each : names())
     if (auto own = load(each); own && own->who() == who)
       return each;
+  for (const auto& [name, permalink] : aliases())
+    if (permalink == who)
+      return name;
   return who.hex();
+}
+
+std::map<std::string, permalink> home::aliases() const {
+  std::map<std::string, permalink> out;
+  if (auto raw = read_file(directory_ / "aliases.json", 1 << 20))
+    if (auto parsed = nlohmann::json::parse(raw->begin(), raw->end(), nullptr, false); parsed.is_object())
+      for (const auto& [name, hex] : parsed.items())
+        if (auto who = hex.is_string() ? permalink::parse(hex.get<std::string>()) : std::nullopt)
+          out.emplace(name, *who);
+  return out;
+}
+
+status home::set_alias(const std::string& name, const permalink& who) const {
+  if (!good_name(name))
+    return fail(ec::configuration, "\"" + name + "\": a name has 1 to 64 letters, digits, '-', '_' or '.'");
+  if (std::filesystem::exists(identity_directory(name) / "v1"))
+    return fail(ec::configuration, "\"" + name + "\" is an identity of yours; choose another name");
+  if (auto made = make_directory(directory_); !made)
+    return made;
+  nlohmann::json all = nlohmann::json::object();
+  for (const auto& [known, permalink] : aliases())
+    all[known] = permalink.hex();
+  all[name] = who.hex();
+  return write_file(directory_ / "aliases.json", as_bytes(all.dump(2) + "\n"), true);
 }
 
 status home::save_contact(const permalink& who, std::span<const bytes> chain) const {

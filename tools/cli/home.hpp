@@ -5,6 +5,7 @@
 //   HOME/identities/NAME/*.seed         keys: update-K, sign-K, encrypt-K for the version K that brought them; 0600
 //   HOME/identities/NAME/lanes/C-R      lane of this device in cluster C to recipient R: JSON (lane_file)
 //   HOME/contacts/PERMALINK/v1…         identities of others, checked when they were fetched
+//   HOME/aliases.json                   names given to permalinks of others
 //   HOME/clusters.json                  URL → cluster id and node key, pinned at first use
 //
 // Nothing is overwritten: keys are new files, lanes are replaced whole (temporary file, fsync, rename, fsync).
@@ -60,6 +61,8 @@ public:
 
   /// A permalink in hex, the name of an identity here, or the name of a contact.
   result<permalink> resolve(const std::string& who) const;
+  /// Calls somebody else by a name. configuration: not a name, or the name of an own identity.
+  status set_alias(const std::string& name, const permalink& who) const;
   /// For people: the name, if this home knows one, else the permalink.
   std::string name_of(const permalink& who) const;
 
@@ -90,6 +93,7 @@ public:
   result<lock> lock_lanes(const own_identity& whose) const;
 
 private:
+  std::map<std::string, permalink> aliases() const;
   std::filesystem::path identity_directory(const std::string& name) const { return directory_ / "identities" / name; }
   std::filesystem::path directory_;
 };
