@@ -111,7 +111,7 @@ private:
       int nowhere = ::open("/dev/null", O_WRONLY);
       ::dup2(nowhere, 3);
       ::alarm(60);
-      ::execl(how_.workload.c_str(), how_.workload.c_str(), how_.store.c_str(), directory.c_str(),
+      ::execl(how_.workload.c_str(), how_.workload.c_str(), "run", how_.store.c_str(), directory.c_str(),
               std::to_string(seed).c_str(), std::to_string(steps).c_str(), nullptr);
       ::_exit(127);
     }

@@ -175,6 +175,8 @@ private:
     options.directory = directory / "data" / "node";  // two directories that it has to make
     options.map_bytes = 256 << 20;
     auto env = environment::open(options, all_tables());
+    if (!env && env.error().code == ec::io)
+      throw storage_failure(ec::io, env.error().context);
     if (!env)
       throw broken_promise("does not open: " + render(env.error()));
     return std::move(*env);

@@ -28,6 +28,8 @@ namespace fs = std::filesystem;
 
 template <class T>
 T must(result<T> what, std::string_view doing) {
+  if (!what && what.error().code == ec::io)
+    throw storage_failure(ec::io, std::string{doing} + ": " + what.error().context);
   if (!what)
     throw broken_promise(std::string{doing} + ": " + render(what.error()));
   return std::move(*what);
@@ -81,7 +83,7 @@ public:
     auto opened = replica_store::open(options, now_, wall_);
     if (!opened && opened.error().code == ec::not_found) {
       if (auto founded = replica_store::found(options, first); !founded)
-        throw broken_promise("cannot be founded: " + render(founded.error()));
+        must(result<int>{tl::make_unexpected(founded.error())}, "cannot be founded");
       opened = replica_store::open(options, now_, wall_);
     }
     store_ = must(std::move(opened), "does not open");

@@ -1,29 +1,46 @@
-// crash_workload STORE DIRECTORY SEED STEPS: runs the workload of a store and says on descriptor 3 what it promises, one
-// line a write. Exit 0 when done; 71 when the store reports a failure of the disk; 70 for anything else.
+// The stores' workloads and checks as a program, for everything that wants a process of its own.
+//   crash_workload run STORE DIRECTORY SEED STEPS    says on descriptor 3 what it promises, one line a write
+//   crash_workload check STORE DIRECTORY PROMISES    holds the store to the lines of that file
+// Exit 0 when done; 71 when the store reports a failure of the disk, as a node does; 70 for a broken promise.
 
 #include "storage/lmdb/environment.hpp"
 #include "tests/system/crash/crash_store.hpp"
 
 #include <cstdio>
+#include <fstream>
 #include <unistd.h>
+
+namespace {
+
+void say(const std::string& line) {
+  auto text = line + "\n";
+  if (::write(3, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    throw std::runtime_error("nobody listens on descriptor 3");
+}
+
+std::vector<std::string> read_lines(const char* path) {
+  std::ifstream in{path};
+  std::vector<std::string> out;
+  for (std::string line; std::getline(in, line);)
+    out.push_back(line);
+  return out;
+}
+
+} // namespace
 
 int main(int argc, char** argv) {
   using namespace signet;
-  if (argc != 5) {
-    std::fprintf(stderr, "crash_workload STORE DIRECTORY SEED STEPS\n");
-    return 2;
-  }
-  auto store = crash::make_store(argv[1]);
-  if (!store) {
-    std::fprintf(stderr, "no store is called %s\n", argv[1]);
+  const std::string_view verb = argc > 1 ? argv[1] : "";
+  auto store = argc > 3 ? crash::make_store(argv[2]) : nullptr;
+  if (!store || !((verb == "run" && argc == 6) || (verb == "check" && argc == 5))) {
+    std::fprintf(stderr, "crash_workload run STORE DIRECTORY SEED STEPS | check STORE DIRECTORY PROMISES\n");
     return 2;
   }
   try {
-    store->run(argv[2], std::stoull(argv[3]), static_cast<unsigned>(std::stoul(argv[4])), [](const std::string& line) {
-      auto text = line + "\n";
-      if (::write(3, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-        throw std::runtime_error("nobody listens on descriptor 3");
-    });
+    if (verb == "run")
+      store->run(argv[3], std::stoull(argv[4]), static_cast<unsigned>(std::stoul(argv[5])), say);
+    else
+      store->check(argv[3], read_lines(argv[4]));
     return 0;
   } catch (const storage::storage_failure& failure) {
     std::fprintf(stderr, "storage: %s\n", failure.what());
