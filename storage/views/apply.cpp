@@ -600,8 +600,7 @@ struct applier::state {
       return;
     }
     auto bot = find_bot(*txn, what.bot).value_or(bot_row{});
-    bot.epoch = value(index);
-    bot.attempts = 0;
+    bot.epoch = value(index);  // attempts stay: an input that takes the node down with it must run out of them too
     bot.name = what.name;
     put<table::bots>(*txn, {what.bot}, bot);
     answer(bot, out);

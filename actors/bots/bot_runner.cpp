@@ -1,0 +1,158 @@
+#include "actors/bots/bot_runner.hpp"
+
+#include "actors/replica/replica.hpp"
+#include "actors/supervision/guard.hpp"
+#include "storage/views/read.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/sec.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+namespace signet {
+
+void bot_state::start(bot_services services, bot_definition what) {
+  supervision::guard(self_);
+  services_ = std::move(services);
+  name_ = what.name;
+  auto keys = load_or_make_bot_keys(services_.keys_directory, name_, *services_.random);
+  if (!keys)
+    throw std::runtime_error("keys of bot " + name_ + ": " + render(keys.error()));
+  keys_.emplace(std::move(*keys));
+  auto first = first_bot_identity(*keys_, name_);
+  if (!first)
+    throw std::runtime_error("identity of bot " + name_ + ": " + render(first.error()));
+  who_ = first->permalink();
+
+  bot_started begin;
+  try {
+    auto txn = services_.store->read();
+    auto cluster = storage::find_cluster(txn);
+    if (!cluster)
+      throw std::runtime_error("bot " + name_ + ": no cluster is founded yet");
+    begin.cluster = *cluster;
+    begin.published = storage::find_identity(txn, who_).has_value();
+  } catch (const storage::storage_failure& why) {
+    return row_is_bad(why);
+  }
+  core_ = std::make_unique<bot_core>(bot_identity{name_, who_, to_bytes(first->serialised())}, keys_->sign,
+                                     std::move(what.make), what.rules, *services_.random);
+  spdlog::info("bot_started bot={} identity={} published={}", name_, who_.hex(), begin.published);
+  feed(begin);
+  // FAN-OUT wakes at once, so nothing is missed between our first look and its first wake-up.
+  self_->send(services_.fanout, follow_atom_v, who_, caf::actor_cast<caf::actor>(self_));
+}
+
+bot_actor::behavior_type bot_state::make_behavior() {
+  return {[this](const inbox_advanced& news) { woken(news); },
+          [](const identity_changed&) {},
+          [this](const bot_timer_due& timer) { fired(timer); },
+          [this](status_asked) { return status(); }};
+}
+
+void bot_state::woken(const inbox_advanced&) { feed(bot_woken{}); }
+
+void bot_state::fired(const bot_timer_due& timer) { feed(bot_timer_fired{timer.timer}); }
+
+void bot_state::feed(bot_event event) {
+  for (const auto& order : core_->step(std::move(event), services_.clock->wall()))
+    std::visit([this](const auto& what) { carry_out(what); }, order);
+}
+
+/// Nobody may go on with a store like that: the node ends, and a restart recovers from what is durable.
+void bot_state::row_is_bad(const storage::storage_failure& why) {
+  services_.fail_stop(why.what());
+  self_->quit(caf::make_error(caf::sec::runtime_error, std::string{why.what()}));
+}
+
+void bot_state::carry_out(const read_bot_inbox& order) {
+  bot_inbox found;
+  try {
+    found = read_inbox(order);
+  } catch (const storage::storage_failure& why) {
+    return row_is_bad(why);
+  }
+  feed(std::move(found));
+}
+
+bot_inbox bot_state::read_inbox(const read_bot_inbox& order) const {
+  bot_inbox out;
+  auto txn = services_.store->read();
+  if (auto row = storage::find_bot(txn, who_)) {
+    out.position = row->position;
+    out.attempts = row->attempts;
+  }
+  for (const auto& slice : storage::read_inbox(txn, who_, next(out.position), order.inputs_max, order.bytes_max)) {
+    const auto loaded = storage::load_batch(txn, slice.index);
+    auto position = slice.first;
+    for (const auto leaf : slice.leaves) {
+      const auto message = loaded.batch.message(leaf);
+      out.inputs.push_back({position, slice.index, message.link, message.header, to_bytes(message.body)});
+      position = next(position);
+    }
+  }
+  return out;
+}
+
+void bot_state::carry_out(const read_bot_lanes& order) {
+  bot_lanes found;
+  try {
+    auto txn = services_.store->read();
+    for (const auto& recipient : order.recipients) {
+      const auto lane = storage::read_lane(txn, {keys_->sign.public_half(), recipient});
+      found.tails.push_back({lane.n, lane.link});
+    }
+  } catch (const storage::storage_failure& why) {
+    return row_is_bad(why);
+  }
+  feed(std::move(found));
+}
+
+void bot_state::carry_out(const propose_for_bot& order) {
+  self_->request(services_.replica, services_.propose_timeout, propose_entry{order.entry})
+    .then([this](const entry_answer& answer) { feed(bot_answered{answer}); },
+          [this](const caf::error& why) { feed(bot_answered{tl::make_unexpected(from_caf(why))}); });
+}
+
+void bot_state::carry_out(const arm_bot_timer& order) {
+  self_->delayed_send(self_, order.delay, bot_timer_due{order.timer});
+}
+
+void bot_state::carry_out(const stop_bot& order) {
+  if (!order.failed) {
+    spdlog::warn("bot_stopped bot={} reason=\"{}\"", name_, order.reason);
+    return self_->quit();
+  }
+  spdlog::error("bot_failed bot={} reason=\"{}\"", name_, order.reason);
+  self_->quit(caf::make_error(caf::sec::runtime_error, order.reason));
+}
+
+std::string bot_state::status() const {
+  const auto picture = core_->picture();
+  return nlohmann::json{{"bot", name_},
+                        {"identity", who_.hex()},
+                        {"phase", picture.phase},
+                        {"epoch", picture.epoch},
+                        {"position", value(picture.position)},
+                        {"attempts", picture.attempts},
+                        {"inputs", picture.inputs},
+                        {"sent", picture.sent},
+                        {"failures", picture.failures},
+                        {"dead_letters", picture.dead_letters},
+                        {"in_doubt", picture.in_doubt},
+                        {"last_failure", picture.last_failure}}
+    .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+bot_actor::behavior_type bot_runner(bot_actor::stateful_pointer<bot_state> self, bot_services services, bot_definition what) {
+  self->state.start(std::move(services), std::move(what));
+  return self->state.make_behavior();
+}
+
+supervision::child_spec bot_child(const bot_services& services, const bot_definition& what) {
+  return supervision::worker(
+    what.name, "bot", [=](supervision::starting& at) { return at.self().spawn(bot_runner, services, what); },
+    supervision::restart::transient);
+}
+
+} // namespace signet
