@@ -615,10 +615,14 @@ result<update> core::change(const configuration& next, steady_ms now) {
 }
 
 result<update> core::catch_up(server_id learner, steady_ms now) {
-  std::vector<entry> none;
-  return state_->run(now, none, [&](shim_output* out) {
-    return shim_catch_up(state_->engine.get(), value(now), value(learner), out);
-  });
+  // Progress is noticed when the learner's log grows: without a new entry a learner that has everything would never be
+  // found to have caught up.
+  std::vector<entry> barrier{{current_term(), entry_type::barrier, barrier_payload}};
+  auto raw = for_shim(barrier);
+  auto* engine = state_->engine.get();
+  return state_->run(
+      now, barrier, [&](shim_output* out) { return shim_catch_up(engine, value(now), value(learner), out); },
+      [&](shim_output* out) { return shim_submit(engine, value(now), raw.data(), 1, out); });
 }
 
 core::learner_state core::caught_up(server_id learner) const {
