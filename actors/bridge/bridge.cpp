@@ -134,8 +134,8 @@ status bridge::inside::open(std::size_t number) {
   boost::system::error_code problem;
   const auto address = asio::ip::make_address(at.address == "localhost" ? "127.0.0.1" : at.address, problem);
   if (problem)
-    return fail(ec::configuration, "\"" + at.address + "\" is no IP address: write one of an interface of this machine, "
-                "such as 127.0.0.1, or 0.0.0.0 for all of them; names are not looked up");
+    return fail(ec::configuration, "\"" + at.address + "\" is no IP address: write one of an interface of this "
+                "machine, such as 127.0.0.1, or 0.0.0.0 for all of them; names are not looked up");
   auto shared = std::make_shared<listener_shared>();
   shared->kind = at.kind;
   shared->origins = at.origins;
@@ -198,8 +198,8 @@ void bridge::inside::report_no_socket(int problem) {
   if (last_report != steady_point{} && now - last_report < std::chrono::seconds{1})
     return;
   last_report = now;
-  spdlog::warn("no socket for a new client: problem=\"{}\" connections={} failures={} advice=\"raise LimitNOFILE or lower "
-               "limits.connections\"", std::generic_category().message(problem), all->entrance.connections(),
+  spdlog::warn("no socket for a new client: problem=\"{}\" connections={} failures={} advice=\"raise LimitNOFILE or "
+               "lower limits.connections\"", std::generic_category().message(problem), all->entrance.connections(),
                all->counters.accept_failures.load());
 }
 
@@ -300,19 +300,19 @@ void bridge::stop() {
   if (std::exchange(in.stopped, true) || in.threads.empty())
     return;
   stop_accepting();
-  const auto on_each = [&](void (*work)(connection&)) {
+  const auto on_each = [&](void (*work)(connection::io_thread&)) {
     for (auto& each : in.threads)
-      asio::post(each.home->io, [home = each.home.get(), work] { home->for_all(work); });
+      asio::post(each.home->io, [home = each.home.get(), work] { work(*home); });
   };
   const auto& settings = in.all->settings;
   const auto deadline = std::chrono::steady_clock::now() + settings.flush_max + settings.linger_max
                         + 2 * connection::io_thread::tick;
   // Asked again and again: one that was just accepted may still be on its way to its thread.
   do {
-    on_each([](connection& one) { one.close(); });
+    on_each([](connection::io_thread& home) { home.for_all([](connection& one) { one.close(); }); });
     std::this_thread::sleep_for(std::chrono::milliseconds{10});
   } while (in.all->entrance.connections() > 0 && std::chrono::steady_clock::now() < deadline);
-  on_each([](connection& one) { one.stop_now("the node stops"); });
+  on_each([](connection::io_thread& home) { home.end_all("the node stops"); });
   for (auto& each : in.threads)
     each.guard.reset();
   for (auto& each : in.threads)

@@ -20,7 +20,8 @@ constexpr auto no_packet = ~std::uint64_t{0};
 
 std::string now_as_http_date() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return websocket::http_date(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+  return websocket::http_date(static_cast<std::uint64_t>(seconds));
 }
 
 mqtt::limits caps_of(const bridge_settings& settings) {
@@ -85,12 +86,17 @@ void connection::io_thread::for_all(const std::function<void(connection&)>& work
     work(*each);
 }
 
+void connection::io_thread::end_all(const char* why) {
+  for_all([&](connection& each) { each.stop_now(why); });
+  timer_.cancel();
+}
+
 // --- life
 
 connection::connection(std::shared_ptr<io_thread> home, std::shared_ptr<bridge_shared> all,
                        std::shared_ptr<const listener_shared> at, socket socket, boost::asio::ip::address from)
-  : home_{std::move(home)}, all_{std::move(all)}, at_{std::move(at)}, from_{std::move(from)}, socket_{std::move(socket)},
-    decoder_{mqtt::role::client, caps_of(all_->settings)}, started_from_{no_packet} {}
+  : home_{std::move(home)}, all_{std::move(all)}, at_{std::move(at)}, from_{std::move(from)},
+    socket_{std::move(socket)}, decoder_{mqtt::role::client, caps_of(all_->settings)}, started_from_{no_packet} {}
 
 connection::~connection() = default;
 
@@ -540,7 +546,8 @@ bool connection::next_chunk() {
   }
   writing_.swap(out_);
   if (websocket_)
-    written_ = frame_room() - websocket::write_frame_head(writing_.data() + frame_room(), writing_.size() - frame_room());
+    written_ = frame_room()
+               - websocket::write_frame_head(writing_.data() + frame_room(), writing_.size() - frame_room());
   return true;
 }
 
@@ -655,8 +662,6 @@ void connection::gone(std::string why) {
   all_->entrance.leave(from_, attached_);
 }
 
-void connection::stop_now(const char* why) { gone(why); }
-
 void connection::late(std::atomic<std::uint64_t>& counter, const char* why) {
   ++counter;
   end(why);
@@ -694,9 +699,8 @@ void connection::check_deadlines(steady_point now, std::chrono::milliseconds sin
   } else if (!waiting_read_) {
     started_at_ += since_last;  // we are the ones who hold back
   } else {
-    const auto allowed = all_->settings.started_grace
-                         + std::chrono::milliseconds{decoder_.buffered() * 1'000
-                                                     / std::max<std::size_t>(1, all_->settings.started_bytes_per_s_min)};
+    const auto rate = std::max<std::size_t>(1, all_->settings.started_bytes_per_s_min);
+    const auto allowed = all_->settings.started_grace + std::chrono::milliseconds{decoder_.buffered() * 1'000 / rate};
     if (now - started_at_ > allowed)
       late(counters.packet_too_slow, "a packet that has begun does not go on");
   }

@@ -3,9 +3,9 @@
 //
 //   accept → opening (TLS) → upgrading (WebSocket) → open → flushing → lingering → gone
 //
-// Threads: everything runs on the connection's I/O thread, but for what client_link calls "any thread"; those touch only
-// what stands under `mutex_` and the atomics, and post the rest. One post serves all offers until the writer has found
-// nothing more to write.
+// Threads: everything runs on the connection's I/O thread, but for what client_link calls "any thread"; those touch
+// only what stands under `mutex_` and the atomics, and post the rest. One post serves all offers until the writer has
+// found nothing more to write.
 //
 // Reading: an idle connection waits for readability and holds no buffer; the bytes go to the thread's own buffer, then
 // to the decoder, which holds nothing between packets.
@@ -58,7 +58,7 @@ public:
 
   /// I/O thread.
   void start();
-  void stop_now(const char* why);
+  void stop_now(const char* why) { gone(why); }
   void check_deadlines(steady_point now, std::chrono::milliseconds since_last);
 
   // client_link
@@ -179,6 +179,8 @@ public:
   /// From now on the connection's deadlines are looked at, until it has none.
   void watch(connection& one);
   void for_all(const std::function<void(connection&)>& work);
+  /// Ends every connection, and the tick.
+  void end_all(const char* why);
   std::size_t size() const { return members_.size(); }
 
   boost::asio::io_context io{1};

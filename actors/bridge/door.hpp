@@ -1,6 +1,6 @@
 #pragma once
-// Who may come in before anybody has read a byte of theirs: how many connections there may be in all, how many that have
-// not proved who they are, and how many of those from one address. (What they may cost afterwards is the session's
+// Who may come in before anybody has read a byte of theirs: how many connections there may be in all, how many that
+// have not proved who they are, and how many of those from one address. (What they may cost afterwards is the session's
 // business.) Attached connections keep their places whatever strangers do: strangers share a smaller number.
 //
 // An IPv6 address counts as its /64: that much one person owns. This machine has a number of its own, since tests,

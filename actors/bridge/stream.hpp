@@ -1,7 +1,7 @@
 #pragma once
-// The bytes of one connection, plain or TLS, over a non-blocking socket that somebody else owns. Readiness is waited for
-// elsewhere: so an idle connection holds no buffer. OpenSSL works on the socket itself, not on pairs of memory buffers as
-// Asio's own TLS stream does, which would hold 50 KiB for each connection.
+// The bytes of one connection, plain or TLS, over a non-blocking socket that somebody else owns. Readiness is waited
+// for elsewhere: so an idle connection holds no buffer. OpenSSL works on the socket itself, not on pairs of memory
+// buffers as Asio's own TLS stream does, which would hold 50 KiB for each connection.
 //
 // One thread at a time.
 

@@ -21,7 +21,8 @@ namespace http = beast::http;
 
 std::string base64(bytes_view raw) {
   std::string out(4 * ((raw.size() + 2) / 3) + 1, '\0');
-  const auto size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), raw.data(), static_cast<int>(raw.size()));
+  auto* into = reinterpret_cast<unsigned char*>(out.data());
+  const auto size = EVP_EncodeBlock(into, raw.data(), static_cast<int>(raw.size()));
   out.resize(static_cast<std::size_t>(size));
   return out;
 }
@@ -79,7 +80,8 @@ std::optional<std::size_t> find_request_end(bytes_view input) {
 }
 
 answer too_large(const std::string& date) {
-  return refuse(431, "Request Header Fields Too Large", "The request is above 8 KiB: send fewer or shorter headers.", date);
+  return refuse(431, "Request Header Fields Too Large", "The request is above 8 KiB: send fewer or shorter headers.",
+                date);
 }
 
 answer judge_request(bytes_view request, const std::vector<std::string>& origins, const std::string& date) {
@@ -92,7 +94,8 @@ answer judge_request(bytes_view request, const std::vector<std::string>& origins
     return bad("This is no HTTP/1.1 request.");
   const auto& asked = parser.get();
   if (asked.method() != http::verb::get)
-    return refuse(405, "Method Not Allowed", "Open a WebSocket here: GET with Upgrade: websocket.", date, "Allow: GET\r\n");
+    return refuse(405, "Method Not Allowed", "Open a WebSocket here: GET with Upgrade: websocket.", date,
+                  "Allow: GET\r\n");
   auto path = asked.target();
   path = path.substr(0, std::min(path.find('?'), path.size()));
   if (path != "/mqtt" && path != "/")

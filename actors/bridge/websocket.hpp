@@ -2,8 +2,8 @@
 // MQTT over WebSocket, the server's side: bytes in, a stream of MQTT bytes out. No I/O, no clock.
 //
 // Why the framing is written here although Beast has one: Beast keeps a read buffer and a pending operation for every
-// idle connection, and must own the socket; here an idle connection holds some 32 bytes, and TLS and plain sockets share
-// one read path. The request itself is parsed by Beast. (The tests talk to this code with Beast's own client.)
+// idle connection, and must own the socket; here an idle connection holds some 100 bytes, and TLS and plain sockets
+// share one read path. The request itself is parsed by Beast. (The tests talk to this code with Beast's own client.)
 //
 // Invariants: every split of the input gives the same payload bytes and the same end; what is not a masked binary frame
 // or a lawful control frame ends the connection; extensions are never agreed on; memory does not depend on the lengths
@@ -30,9 +30,10 @@ struct answer {
 
 /// Bytes of the request including its empty line, or nothing while that has not come.
 std::optional<std::size_t> find_request_end(bytes_view input);
-/// Judges a complete request. Accepted: GET on /mqtt or /, HTTP/1.1, an upgrade to WebSocket version 13, `mqtt` among the
-/// offered subprotocols, and an Origin, if there is one, that is on the list ("https://app.example", or "*" for every
-/// page). An empty list means: only pages of the host that the request itself names. `date` is for the Date header.
+/// Judges a complete request. Accepted: GET on /mqtt or /, HTTP/1.1, an upgrade to WebSocket version 13, `mqtt` among
+/// the offered subprotocols, and an Origin, if there is one, that is on the list ("https://app.example", or "*" for
+/// every page). An empty list means: only pages of the host that the request itself names. `date` is for the Date
+/// header.
 answer judge_request(bytes_view request, const std::vector<std::string>& origins, const std::string& date);
 /// The answer to a request above request_bytes_max.
 answer too_large(const std::string& date);

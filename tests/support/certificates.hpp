@@ -32,7 +32,8 @@ inline certificate_files make_certificate(const std::filesystem::path& directory
   X509_gmtime_adj(X509_getm_notAfter(made.get()), 86'400);
   X509_set_pubkey(made.get(), key.get());
   auto* subject = X509_get_subject_name(made.get());
-  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+  const auto* host = reinterpret_cast<const unsigned char*>("localhost");
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, host, -1, -1, 0);
   X509_set_issuer_name(made.get(), subject);
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);

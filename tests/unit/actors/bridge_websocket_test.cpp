@@ -14,8 +14,8 @@ const std::string date = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 std::string request(const std::string& path = "/mqtt", const std::string& protocol = "mqtt",
                     const std::string& more = "", const std::string& version = "13") {
-  return "GET " + path + " HTTP/1.1\r\nHost: example.com:8083\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: " + version
+  return "GET " + path + " HTTP/1.1\r\nHost: example.com:8083\r\nUpgrade: websocket\r\n"
+         "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: " + version
          + "\r\nSec-WebSocket-Protocol: " + protocol + "\r\n" + more + "\r\n";
 }
 unsigned status(const std::string& text, const std::vector<std::string>& origins = {}) {
@@ -148,8 +148,10 @@ BOOST_AUTO_TEST_CASE(any_split_gives_the_same_bytes_replies_and_end) {
     const auto count = *rc::gen::inRange(1, 8);
     for (int i = 0; i < count; ++i) {
       const auto size = static_cast<std::size_t>(*rc::gen::element(0, 1, 5, 125, 126, 300, 70'000));
-      const auto kind = *rc::gen::element<std::uint8_t>(0x82, 0x82, 0x82, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88, 0x81, 0xC2, 0x83);
-      append(wire, frame(kind, bytes(size, static_cast<std::uint8_t>(i + 1)), *rc::gen::weightedElement<bool>({{20, true}, {1, false}})));
+      const auto kind = *rc::gen::element<std::uint8_t>(0x82, 0x82, 0x82, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88, 0x81,
+                                                        0xC2, 0x83);
+      const bool masked = *rc::gen::weightedElement<bool>({{20, true}, {1, false}});
+      append(wire, frame(kind, bytes(size, static_cast<std::uint8_t>(i + 1)), masked));
     }
     const auto whole = read_all(wire);
     RC_ASSERT(read_all(wire, [] { return 1; }) == whole);
