@@ -33,6 +33,11 @@ public:
     std::uint16_t port = 0;
   };
   std::vector<listening_at> listening() const;
+  struct hosted_bot {
+    std::string name;
+    permalink who;
+  };
+  std::vector<hosted_bot> bots() const;
   const cluster_id& cluster() const;
   const public_key& node_key() const;
 

@@ -5,6 +5,7 @@
 #include "messages/envelope/keys.hpp"
 #include "messages/seams.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/home.hpp"
 
 #include <filesystem>
 #include <iostream>
@@ -26,17 +27,25 @@ int run_node(const node_settings& settings, const node_options& options, const c
   if (!started)
     return report(started.error(), flags);
   auto& node = **started;
-  nlohmann::json urls = nlohmann::json::array();
+  nlohmann::json urls = nlohmann::json::array(), bots = nlohmann::json::object();
   for (const auto& at : node.listening())
     urls.push_back(at.url);
+  for (const auto& bot : node.bots()) {
+    bots[bot.name] = bot.who.hex();
+    // So that `--to echo` works at once for whoever tries this out.
+    if (dev)
+      (void)home::find(flags.home).set_alias(bot.name, bot.who);
+  }
   if (flags.json) {
     print({{"ready", true}, {"node", settings.name}, {"cluster", node.cluster().hex()}, {"node_key", node.node_key().hex()},
-           {"data", std::filesystem::absolute(settings.data).string()}, {"listening", urls}});
+           {"data", std::filesystem::absolute(settings.data).string()}, {"listening", urls}, {"bots", bots}});
   } else {
     std::cout << paint(colour::green, "ready") << "  node " << settings.name << "  cluster " << node.cluster().hex() << "\n";
     for (const auto& url : urls)
       std::cout << "  listening on " << url.get<std::string>() << "\n";
     std::cout << "  data in " << std::filesystem::absolute(settings.data).string() << "\n";
+    for (const auto& [name, who] : bots.items())
+      std::cout << "  bot " << name << " is " << who.get<std::string>() << "\n";
     if (dev)
       std::cout << "  next, in another terminal:  signet id new alice   signet send --as alice --to echo \"hello\"   "
                    "signet inbox --as alice\n";
@@ -63,6 +72,7 @@ void add_node_commands(CLI::App& app, invocation& call) {
   dev->add_option("--mqtt", flags->mqtt, "MQTT port; 0: a free one")->capture_default_str()->option_text("PORT");
   dev->add_option("--ws", flags->ws, "MQTT over WebSocket port; 0: a free one")->capture_default_str()->option_text("PORT");
   dev->add_flag("--no-echo", flags->no_echo, "without the echo bot");
+  add_home(*dev, call);
   add_json(*dev, call);
   example(*dev, "signet dev --data /tmp/signet-demo --mqtt 1883");
   dev->callback([flags, &call] {
