@@ -258,6 +258,20 @@ BOOST_AUTO_TEST_CASE(a_wake_up_while_it_works_is_not_lost) {
   BOOST_TEST(s.texts(s.people[0].id()) == list({"one", "two"}), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_wake_up_between_a_look_at_an_empty_inbox_and_its_answer_is_not_lost) {
+  stage s;
+  s.start();
+  s.settle();
+  s.wake();
+  auto nothing = s.inbox(std::get<read_bot_inbox>(s.orders.front()));
+  s.orders.pop_front();
+  s.say(0, "hello");
+  s.wake();
+  s.feed(nothing);
+  s.settle();
+  BOOST_TEST(s.texts(s.people[0].id()) == list({"hello"}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_failed_attempt_is_durable_before_the_next_one_and_the_last_becomes_a_dead_letter) {
   std::map<std::string, int> tries;
   std::vector<std::uint32_t> noted;  // what stood in the log when the handler ran
