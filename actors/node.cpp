@@ -174,6 +174,7 @@ struct node::state {
   std::optional<caf::actor_system> system;
   supervision::supervisor_actor root;
 
+  std::vector<node::hosted_bot> hosted;
   std::mutex door_mutex;
   std::shared_ptr<bridge> door;  // the one that listens now
   std::promise<status> first_door;
@@ -311,6 +312,16 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
     return tl::make_unexpected(key.error());
   s->key = std::make_shared<const signing_key>(std::move(*key));
 
+  if (settings.echo_bot) {
+    auto keys = load_or_make_bot_keys(settings.data / "keys", "echo", system_random());
+    if (!keys)
+      return tl::make_unexpected(keys.error());
+    auto identity = first_bot_identity(*keys, "echo");
+    if (!identity)
+      return tl::make_unexpected(identity.error());
+    s->hosted.push_back({"echo", identity->permalink()});
+  }
+
   // 3. the actors; the last of them listens
   s->gate = std::make_shared<admission>(admission_settings_from(settings));
   s->system.emplace(s->config);
@@ -429,14 +440,7 @@ std::vector<node::listening_at> node::listening() const {
     }
   return out;
 }
-std::vector<node::hosted_bot> node::bots() const {
-  std::vector<hosted_bot> out;
-  if (state_->settings.echo_bot)
-    if (auto keys = load_or_make_bot_keys(state_->settings.data / "keys", "echo", system_random()))
-      if (auto identity = first_bot_identity(*keys, "echo"))
-        out.push_back({"echo", identity->permalink()});
-  return out;
-}
+std::vector<node::hosted_bot> node::bots() const { return state_->hosted; }
 const cluster_id& node::cluster() const { return state_->cluster; }
 const public_key& node::node_key() const { return state_->key->public_half(); }
 
