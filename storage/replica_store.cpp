@@ -27,6 +27,8 @@ constexpr auto format_row_name = "format";
 /// How much one transaction applies of what was durable before: a long replay must not become one huge transaction.
 constexpr std::uint64_t replayed_per_transaction_max = 4'096;
 constexpr std::size_t messages_per_turn_max = 256;
+/// How often the core is told that what is applied needs no replay.
+constexpr std::uint64_t snapshot_every_entries = 4'096;
 /// What proposals from the reserve leave free.
 constexpr std::uint64_t reserve_parts = 16;
 
@@ -395,7 +397,7 @@ struct replica_store::state {
       }
       if (written != raft::write_number{})
         absorb(core->persisted(std::exchange(written, {}), now), out);
-      if (value(applied.index) - value(snapshot_at) >= options.consensus.trailing_entries && !core->installing()) {
+      if (value(applied.index) - value(snapshot_at) >= snapshot_every_entries && !core->installing()) {
         // Nothing is written for it: the applied state IS the snapshot, and open() begins from it.
         snapshot_at = applied.index;
         absorb(core->snapshot_taken(applied.index, applied_term, now), out);
@@ -481,7 +483,7 @@ struct replica_store::state {
       snapshot_at = applied.index;
       snapshot = raft::snapshot_meta{applied.index, record->term, placed->index, std::move(placed->members)};
     }
-    auto kept = options.consensus.trailing_entries;
+    auto kept = options.start_tail_entries;
     auto first = log_index{value(applied.index) > kept ? value(applied.index) - kept + 1 : 1};
     return raft::boot::examine(options.consensus, hard_state, std::move(snapshot), first, read_tail(from, first));
   }
@@ -563,6 +565,8 @@ status replica_store::found(const replica_options& options, const founding& what
 }
 
 result<std::unique_ptr<replica_store>> replica_store::open(replica_options options, steady_ms now, wall_ms wall) {
+  if (options.start_tail_entries <= options.consensus.in_flight_entries_max)
+    return fail(ec::configuration, "start_tail_entries must be larger than in_flight_entries_max");
   if (!present(options.directory))
     return fail(ec::not_found, options.directory.string() + " holds no store");
   auto env = environment::open(environment_options_of(options), all_tables());

@@ -38,8 +38,11 @@ struct replica_options {
   std::filesystem::path directory;
   std::uint64_t map_bytes = 64ULL << 30;
   unsigned readers_max = 126;
-  /// consensus.self names this node in founding.members.
-  raft::options consensus;
+  /// consensus.self names this node in founding.members. Remembering many entries behind a snapshot costs next to nothing,
+  /// because their bytes stand in the log: so followers that were away are served from there.
+  raft::options consensus{.trailing_entries = 1U << 20};
+  /// How many applied entries a start reads for the same purpose. Larger than consensus.in_flight_entries_max.
+  std::uint32_t start_tail_entries = 512;
   /// A store of another cluster is refused; none: whichever stands there.
   std::optional<cluster_id> expected_cluster;
   /// Accepted and not yet answered; above: ec::overloaded.
@@ -72,7 +75,8 @@ struct turn_result {
   bool advanced = false;                  ///< `applied` has moved: wake the fan-out
   std::vector<raft::outgoing> messages;   ///< for peers; entries are filled in
   std::vector<error> refused_messages;    ///< what peers sent against the rules; log them
-  /// The leader no longer keeps what this node lacks: the log must be shipped to it by other means.
+  /// The leader does not remember what this node lacks: the log must be shipped to it by other means, and until then
+  /// this node only listens.
   std::optional<raft::snapshot_meta> far_behind;
   bool role_changed = false;
   std::size_t commits = 0;                ///< transactions, each one sync
@@ -101,7 +105,7 @@ public:
   static status found(const replica_options& options, const founding& what);
 
   /// Opens a founded store, makes a new term durable if this node votes alone, starts the core and takes the first turn:
-  /// a cluster of one has applied its whole log when this returns. Reads the last trailing_entries records and what is
+  /// a cluster of one has applied its whole log when this returns. Reads the last start_tail_entries records and what is
   /// not applied yet, so it is fast however long the log is.
   /// not_found (no store; found() it), locked, wrong_format, configuration (another cluster, another node), corrupt, io.
   static result<std::unique_ptr<replica_store>> open(replica_options options, steady_ms now, wall_ms wall);
