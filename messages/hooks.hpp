@@ -7,6 +7,7 @@
 //   ACK_EARLY         an entry is reported durable before its transaction is committed
 //   APPLIED_SPLIT     the applied index is committed in another transaction than the effects
 //   FANOUT_HALF       inbox rows are committed in another transaction than their entry
+//   VOTE_LOST         term and vote are written when the store is founded and never again
 //   COMMIT_BLIND      a commit that failed passes for one that worked
 //   RENAME_NOSYNCDIR  a renamed file is reported durable before its directory is synced
 

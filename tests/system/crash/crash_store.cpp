@@ -9,7 +9,8 @@ struct choice {
   std::unique_ptr<crash_store> (*make)();
 };
 constexpr std::array choices{choice{"log", make_log_store}, choice{"keys", make_key_store},
-                             choice{"replica", make_replica_case}};
+                             choice{"replica", make_replica_case},
+                             choice{"follower", make_follower_case}};
 } // namespace
 
 std::vector<std::string_view> store_names() {

@@ -41,5 +41,6 @@ std::unique_ptr<crash_store> make_store(std::string_view name);
 std::unique_ptr<crash_store> make_log_store();
 std::unique_ptr<crash_store> make_key_store();
 std::unique_ptr<crash_store> make_replica_case();
+std::unique_ptr<crash_store> make_follower_case();
 
 } // namespace signet::crash

@@ -1,19 +1,15 @@
 // The LMDB layer and the event log alone: records, a vote, truncated tails, effects and their applied index, with rows
 // that come and go so that pages are freed and used again.
 //
-// What it says:  V term voted      this vote is durable
-//                D index hash      every record up to `index` is durable; the last one has this hash
-//                A index           everything up to `index` is applied
-//                T index           records from `index` on may go from now on
+// It says V, D, A and T (promises.hpp).
 
 #include "messages/envelope/labels.hpp"
 #include "messages/hooks.hpp"
 #include "storage/log/event_log.hpp"
 #include "tests/system/crash/crash_store.hpp"
+#include "tests/system/crash/promises.hpp"
 
-#include <map>
 #include <random>
-#include <sstream>
 
 namespace signet::crash {
 namespace {
@@ -133,7 +129,7 @@ public:
       throw broken_promise(render(*walked.broken));
     const auto applied = read_applied_index(txn);
     const auto voted = read_vote(txn);
-    hold_to(said, hashes, applied, voted);
+    hold_to(said, {hashes, applied, voted.term, voted.voted});
 
     // Nothing half-visible: the effects are those of exactly the applied entries.
     if (applied >= hashes.size())
@@ -180,35 +176,6 @@ private:
     if (!env)
       throw broken_promise("does not open: " + render(env.error()));
     return std::move(*env);
-  }
-
-  static void hold_to(std::span<const std::string> said, const std::vector<digest>& hashes, std::uint64_t applied,
-                      const vote& voted) {
-    std::map<std::uint64_t, std::string> durable;
-    for (auto& line : said) {
-      std::istringstream in{line};
-      char what = 0;
-      std::uint64_t number = 0;
-      in >> what >> number;
-      if (what == 'T') {
-        durable.erase(durable.lower_bound(number), durable.end());
-      } else if (what == 'D') {
-        in >> durable[number];
-      } else if (what == 'A' && applied < number) {
-        throw broken_promise("applied up to " + std::to_string(applied) + ", but " + line + " was said");
-      } else if (what == 'V') {
-        std::uint64_t whom = 0;
-        in >> whom;
-        if (voted.term < number || (voted.term == number && voted.voted != whom))
-          throw broken_promise("the vote of term " + std::to_string(number) + " is forgotten");
-      }
-    }
-    for (auto& [index, hash] : durable)
-      if (index >= hashes.size())
-        throw broken_promise("acknowledged record " + std::to_string(index) + " is lost: the log ends at " +
-                             std::to_string(hashes.size() - 1));
-      else if (hashes[index].hex() != hash)
-        throw broken_promise("acknowledged record " + std::to_string(index) + " has become another one");
   }
 };
 

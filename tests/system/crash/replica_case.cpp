@@ -1,24 +1,17 @@
 // The replica's turn over the real apply, as a cluster of one: people publish themselves, write to one another, open
 // sessions, move cursors; some batches have gaps or come twice; a bot answers.
 //
-// What it says:  E index hash      a proposal was answered: the record at `index` has this hash
-//
-// A restart must show every such record, an unbroken chain, and views that are those of the log up to the applied index:
-// all replicated rows are computed again from the log and compared one by one.
+// It says E (promises.hpp). A restart must show every such record, an unbroken chain, and views that are those of the log up
+// to the applied index: all replicated rows are computed again from the log and compared one by one.
 
 #include "messages/entries.hpp"
-#include "messages/envelope/batch.hpp"
-#include "messages/envelope/identity.hpp"
 #include "messages/hooks.hpp"
 #include "storage/log/event_log.hpp"
-#include "storage/replica_store.hpp"
 #include "storage/views/read.hpp"
-#include "tests/system/crash/crash_store.hpp"
+#include "tests/system/crash/replica_parts.hpp"
 
 #include <map>
 #include <random>
-#include <set>
-#include <sstream>
 
 namespace signet::crash {
 namespace {
@@ -26,67 +19,11 @@ namespace {
 using namespace storage;
 namespace fs = std::filesystem;
 
-template <class T>
-T must(result<T> what, std::string_view doing) {
-  if (!what && what.error().code == ec::io)
-    throw storage_failure(ec::io, std::string{doing} + ": " + what.error().context);
-  if (!what)
-    throw broken_promise(std::string{doing} + ": " + render(what.error()));
-  return std::move(*what);
-}
-
-signing_key key_number(std::uint8_t number) {
-  std::array<std::uint8_t, signing_key::seed_size> seed{};
-  seed[0] = number;
-  return signing_key::from_seed(seed);
-}
-
-/// The same people in every run.
-struct person {
-  signing_key update, device;
-  identity_version version;
-  static person number(std::uint8_t n) {
-    auto update = key_number(static_cast<std::uint8_t>(2 * n));
-    auto device = key_number(static_cast<std::uint8_t>(2 * n + 1));
-    identity_draft draft;
-    draft.keys = {{key_purpose::update, &update}, {key_purpose::sign, &device}};
-    auto version = must(make_first_identity(draft), "make an identity");
-    return {std::move(update), std::move(device), std::move(version)};
-  }
-  const permalink& id() const { return version.permalink(); }
-};
-
-cluster_id the_cluster() {
-  cluster_id out;
-  out.raw.fill(0xc1);
-  return out;
-}
-
-replica_options options_of(const fs::path& directory) {
-  replica_options out;
-  out.directory = directory / "data";
-  out.map_bytes = 256 << 20;
-  out.consensus.self = raft::server_id{1};
-  // Small, so that entries are forgotten and read again from the log.
-  out.consensus.in_flight_entries_max = 64;
-  out.consensus.trailing_entries = 100;
-  out.measure = [] { return space{1ULL << 40, 0, 1ULL << 40, 1ULL << 40}; };
-  return out;
-}
-
 /// A store that is open and leads.
 class open_replica {
 public:
   explicit open_replica(const fs::path& directory) {
-    auto options = options_of(directory);
-    const founding first{the_cluster(), {{raft::server_id{1}, "one", raft::member_role::voter}}};
-    auto opened = replica_store::open(options, now_, wall_);
-    if (!opened && opened.error().code == ec::not_found) {
-      if (auto founded = replica_store::found(options, first); !founded)
-        must(result<int>{tl::make_unexpected(founded.error())}, "cannot be founded");
-      opened = replica_store::open(options, now_, wall_);
-    }
-    store_ = must(std::move(opened), "does not open");
+    store_ = open_or_found(directory, {{raft::server_id{1}, "one", raft::member_role::voter}}, now_, wall_);
     for (int n = 0; n < 100 && !(store_->consensus().leads_surely() && !store_->work_queued() && is_founded()); ++n)
       turn();
     if (!is_founded())
@@ -243,62 +180,6 @@ private:
   std::size_t asked_ = 0;
 };
 
-using table_rows = std::vector<std::pair<bytes, bytes>>;
-
-table_rows rows_of(const read_txn& txn, table_ref where) {
-  table_rows out;
-  txn.scan(where, {}, [&](const row& each) {
-    out.emplace_back(to_bytes(each.key), to_bytes(each.value));
-    return true;
-  });
-  return out;
-}
-
-/// Computes the views again from the log, in a store of its own.
-void compare_with_replay(const read_txn& stands, const fs::path& scratch) {
-  fs::remove_all(scratch);
-  {
-    environment_options options;
-    options.directory = scratch;
-    options.map_bytes = 256 << 20;
-    auto env = must(environment::open(options, all_tables()), "the store for the replay");
-    auto replay = env->write();
-    const auto applied = read_applied(stands).index;
-    applier again;
-    event_log::head head;
-    event_log::verify(stands, {}, [&](const event_log::stored_record& each) {
-      if (each.index > applied)
-        return;
-      head = event_log::append(replay, head, {each.record.term, each.record.type, each.record.payload});
-      if (each.record.type == static_cast<std::uint8_t>(raft::entry_type::command))
-        again.apply(replay, each.index, each.record.payload);
-      else
-        again.pass(replay, each.index);
-    });
-    if (head.index != applied)
-      throw broken_promise("applied up to " + to_string(applied) + ", but the log ends at " + to_string(head.index));
-    for (auto where : all_tables())
-      if (is_replicated(where) && rows_of(stands, where) != rows_of(replay, where))
-        throw broken_promise("table " + std::string{where.name} + " is not what the log up to " + to_string(applied) +
-                             " gives");
-  }
-  fs::remove_all(scratch);
-}
-
-std::string digest_of_content(const read_txn& txn) {
-  hasher everything{label::state};
-  for (auto where : all_tables())
-    if (is_replicated(where))
-      for (auto& [key, value] : rows_of(txn, where))
-        if (as_text(key) != "applied")  // barriers move it
-          everything.add(key).add(value);
-  event_log::verify(txn, {}, [&](const event_log::stored_record& each) {
-    if (each.record.type == static_cast<std::uint8_t>(raft::entry_type::command))
-      everything.add(each.record.payload);
-  });
-  return everything.finish().hex();
-}
-
 class replica_case final : public crash_store {
 public:
   void run(const fs::path& directory, std::uint64_t seed, unsigned steps, const acknowledge& say) override {
@@ -310,27 +191,8 @@ public:
 
   std::string check(const fs::path& directory, std::span<const std::string> said) override {
     open_replica store{directory};
-    auto txn = store->store().read();
-    std::map<std::uint64_t, std::string> hashes;
-    auto walked = event_log::verify(txn, {}, [&](const auto& each) { hashes[value(each.index)] = each.hash.hex(); });
-    if (walked.broken)
-      throw broken_promise(render(*walked.broken));
-    for (auto& line : said) {
-      std::istringstream in{line};
-      std::string what, hash;
-      std::uint64_t index = 0;
-      in >> what >> index >> hash;
-      auto found = hashes.find(index);
-      if (found == hashes.end())
-        throw broken_promise("acknowledged record " + std::to_string(index) + " is lost: the log ends at " +
-                             to_string(walked.last.index));
-      if (hash != "-" && found->second != hash)
-        throw broken_promise("acknowledged record " + std::to_string(index) + " has become another one");
-      if (value(store->applied()) < index)
-        throw broken_promise("acknowledged entry " + std::to_string(index) + " is not applied");
-    }
-    compare_with_replay(txn, directory.parent_path() / "replay");
-    return digest_of_content(txn);
+    judge(*store, store->store(), directory, said);
+    return digest_of_content(store->store().read());
   }
 
   std::string show(const fs::path& directory) override {
