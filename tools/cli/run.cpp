@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
   add_identity_commands(app, call);
   add_message_commands(app, call);
   add_data_commands(app, call);
+  add_bench_command(app, call);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
