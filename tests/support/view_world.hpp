@@ -64,6 +64,13 @@ public:
     options.map_bytes = map_bytes;
     env = must(storage::environment::open(options, storage::all_tables()));
     begin();
+    // As the replica founds a store: format, and term 1 with no vote.
+    bytes format, hard_state;
+    storage::format_row{}.encode(format);
+    append_u64(hard_state, 1);
+    append_u64(hard_state, 0);
+    storage::put<storage::table::meta>(*txn_, {"format"}, {format});
+    storage::put<storage::table::meta>(*txn_, {"hard-state"}, {hard_state});
     head_ = storage::event_log::find_head(*txn_);
   }
   ~view_world() { txn_.reset(); }
