@@ -253,6 +253,8 @@ void session_core::on(in::inbox_answered& answer) {
     // Somebody else of this device may have read on since we attached.
     delivery_.start(std::max(delivery_.acked(), around_.reads.cursor_of(key_.identity, key_.device)),
                     facts_.receive_maximum);
+  if (const auto from = std::exchange(from_asked_, std::nullopt))
+    delivery_.deliver_from(*from);
   pump_delivery();
 }
 

@@ -142,6 +142,7 @@ private:
   delivery_window delivery_;
   std::size_t payload_bytes_max_ = 0;        // of a delivery, on this connection
   std::size_t resend_bytes_max_ = 0;         // of those that are sent again: as they were packed first
+  std::optional<inbox_position> from_asked_;  // deliverFrom that came before the inbox was ours
   bool inbox_asked_ = false, inbox_mine_ = false, resumed_ = false, explicit_acks_ = false;
   bool output_paused_ = false;
   steady_ms paused_since_{};

@@ -103,6 +103,8 @@ void session_core::take_session_request(std::uint64_t slot, bytes_view payload) 
     if (value(from->first) == 0 || value(from->first) > value(end) + 1)
       return refuse_request(slot, ec::not_found, reason_code::implementation_specific_error);
     delivery_.deliver_from(from->first);
+    if (!inbox_mine_)
+      from_asked_ = from->first;  // taking the inbox over reads the cursor once more
   }
   if (!std::holds_alternative<explicit_acks_request>(*request))
     publish_if_subscribed(topic_role::session,
