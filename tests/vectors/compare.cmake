@@ -10,7 +10,8 @@ if(NOT standing STREQUAL made OR NOT made)
   message(FATAL_ERROR "other files: ${made} instead of ${standing}")
 endif()
 foreach(name IN LISTS made)
-  execute_process(COMMAND "${CMAKE_COMMAND}" -E compare_files "${MADE}/${name}" "${STANDING}/${name}" RESULT_VARIABLE other)
+  execute_process(COMMAND "${CMAKE_COMMAND}" -E compare_files "${MADE}/${name}" "${STANDING}/${name}"
+    RESULT_VARIABLE other)
   if(other)
     message(FATAL_ERROR "${name} is not what the code makes now. If the change is meant (it breaks every client): "
       "${MAKER} ${STANDING}")

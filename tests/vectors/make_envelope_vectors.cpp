@@ -1,5 +1,5 @@
-// Writes tests/vectors/envelope/*.json: for every rule of bytes in docs/protocol.md examples that hold, and examples that
-// must be refused. The same in every run. Ends with 1 if our own code does not judge an example as the file says.
+// Writes tests/vectors/envelope/*.json: for every rule of bytes in docs/protocol.md examples that hold, and examples
+// that must be refused. The same in every run. Ends with 1 if our own code does not judge an example as the file says.
 //
 //   make_envelope_vectors DIRECTORY
 #include "messages/envelope/canonical.hpp"
@@ -229,18 +229,18 @@ json identities() {
                                           update_2.key.public_half(),
                                           profile},
                                          update_1.key).value();
-  const auto third = make_next_identity(
-    second, {entries{{key_purpose::update, &update_2.key}, {key_purpose::sign, &sign_2.key}}, {}, {}}, update_2.key).value();
+  const identity_draft rotated{entries{{key_purpose::update, &update_2.key}, {key_purpose::sign, &sign_2.key}}, {}, {}};
+  const auto third = make_next_identity(second, rotated, update_2.key).value();
   const auto chosen = make_first_identity({entries{{key_purpose::update, &update_1.key},
                                                    {key_purpose::update, &update_3.key},
                                                    {key_purpose::sign, &sign_1.key}},
                                            update_3.key.public_half(),
                                            {}}).value();
-  const auto chosen_next = make_next_identity(
-    chosen, {entries{{key_purpose::update, &update_3.key}, {key_purpose::sign, &sign_1.key}}, {}, {}}, update_3.key).value();
+  const identity_draft kept{entries{{key_purpose::update, &update_3.key}, {key_purpose::sign, &sign_1.key}}, {}, {}};
+  const auto chosen_next = make_next_identity(chosen, kept, update_3.key).value();
 
-  json out{{"about", "chains of identity versions; refused versions do not stand alone, refused successions do, but not "
-                     "one after the other"},
+  json out{{"about", "chains of identity versions; refused versions do not stand alone, refused successions do, but "
+                     "not one after the other"},
            {"keys",
             {{"update_1", update_1.described()},
              {"update_2", update_2.described()},
@@ -516,7 +516,8 @@ std::vector<built_message> lane_of(std::size_t count) {
 
 json batches() {
   const auto signer = seeded(41), other = seeded(42);
-  json out{{"about", "signature by signing_key under the label batch over root (32) and number of bodies (u64, big-endian)"},
+  json out{{"about",
+            "signature by signing_key under the label batch over root (32) and number of bodies (u64, big-endian)"},
            {"batches", json::array()},
            {"refused", json::array()}};
   for (const std::size_t count : {1U, 2U, 7U})
@@ -698,8 +699,8 @@ json tokens() {
 
 json logins() {
   const auto node = seeded(61), device = seeded(62);
-  json out{{"about", "hello, challenge, proof: authentication data of CONNECT, AUTH 0x18 from the node, AUTH 0x18 from the "
-                     "client; both signatures are over the transcript"},
+  json out{{"about", "hello, challenge, proof: authentication data of CONNECT, AUTH 0x18 from the node, AUTH 0x18 from "
+                     "the client; both signatures are over the transcript"},
            {"node", node.described()},
            {"device", device.described()},
            {"handshakes", json::array()}};

@@ -442,7 +442,8 @@ class Judge:
             self.refused(case["why"], case["error"],
                          lambda case=case: open_identity(self.schemas, bytes.fromhex(case["serialised"])))
         for case in file["refused_successions"]:
-            previous, following = (open_identity(self.schemas, bytes.fromhex(case[one])) for one in ("previous", "next"))
+            previous, following = (open_identity(self.schemas, bytes.fromhex(case[one]))
+                                   for one in ("previous", "next"))
             self.refused(case["why"], case["error"],
                          lambda p=previous, f=following: check_succession(p, f))
 
@@ -458,7 +459,8 @@ class Judge:
             for ours, theirs in (("type", "type"), ("content_type", "contentType")):
                 if stated[ours]:
                     content[theirs] = stated[ours]
-            for ours, theirs in (("object_permalink", "permalink"), ("object_previous", "previous"), ("content", "body")):
+            for ours, theirs in (("object_permalink", "permalink"), ("object_previous", "previous"),
+                                 ("content", "body")):
                 if stated[ours]:
                     content[theirs] = list(bytes.fromhex(stated[ours]))
             fields["object"] = content

@@ -112,7 +112,8 @@ BOOST_AUTO_TEST_CASE(sizes_are_counted_exactly_and_never_exceeded) {
 BOOST_AUTO_TEST_CASE(the_size_of_one_message_alone_is_known_beforehand) {
   for (const std::size_t count : {1U, 2U, 3U, 17U, 64U, 1000U}) {
     const auto batch = stored(count);
-    for (const std::uint32_t leaf : {0U, static_cast<std::uint32_t>(count / 2), static_cast<std::uint32_t>(count - 1)}) {
+    const auto last = static_cast<std::uint32_t>(count - 1);
+    for (const std::uint32_t leaf : {0U, last / 2, last}) {
       const auto size = delivery_size_alone(batch.size(), leaf, batch.body(leaf).size());
       BOOST_TEST(fits_alone(size, batch, leaf));
       BOOST_TEST(!fits_alone(size - 1, batch, leaf));
@@ -157,11 +158,13 @@ BOOST_AUTO_TEST_CASE(a_changed_bundle_is_refused) {
     return outcome_of(changed_delivery(raw, [&](auto delivery) { change(delivery.getItems()[0].getBundle()); }));
   };
   BOOST_TEST(changed([](auto) {}) == ec::ok);
-  BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[1].setBody(data_of(batch.body(7))); }) == ec::bad_signature);
+  BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[1].setBody(data_of(batch.body(7))); }) ==
+             ec::bad_signature);
   BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[1].setBody(data_of(bytes(16, 1))); }) != ec::ok);
   BOOST_TEST(changed([&](auto bundle) { bundle.getProof()[0][0] ^= 1; }) == ec::bad_signature);
   BOOST_TEST(changed([&](auto bundle) { bundle.getSignature()[0] ^= 1; }) == ec::bad_signature);
-  BOOST_TEST(changed([&](auto bundle) { bundle.setSigningKey(data_of(key(32).public_half().view())); }) == ec::bad_signature);
+  BOOST_TEST(changed([&](auto bundle) { bundle.setSigningKey(data_of(key(32).public_half().view())); }) ==
+             ec::bad_signature);
   BOOST_TEST(changed([&](auto bundle) { bundle.setLeafCount(10); }) != ec::ok);
   BOOST_TEST(changed([&](auto bundle) { bundle.setLeafCount(0); }) == ec::malformed);
   BOOST_TEST(changed([&](auto bundle) { bundle.setLeafCount(0xffffffff); }) == ec::malformed);

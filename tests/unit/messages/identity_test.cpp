@@ -319,8 +319,9 @@ BOOST_AUTO_TEST_CASE(a_commitment_leaves_one_key_that_may_sign_the_next_version)
 }
 
 BOOST_AUTO_TEST_CASE(a_committed_key_may_stay_secret_until_it_signs) {
-  const auto first = make_first_identity(
-                       {entries{{key_purpose::update, &update_1}, {key_purpose::sign, &sign_1}}, update_2.public_half(), {}})
+  const auto first = make_first_identity({entries{{key_purpose::update, &update_1}, {key_purpose::sign, &sign_1}},
+                                          update_2.public_half(),
+                                          {}})
                        .value();
   auto made = good_next(first);  // its update key is update_2
   made.update_key = &update_1;   // the thief of the first update key
@@ -335,17 +336,16 @@ BOOST_AUTO_TEST_CASE(a_committed_key_may_stay_secret_until_it_signs) {
 
 BOOST_AUTO_TEST_CASE(a_chain_is_verified_from_its_permalink_on) {
   const auto first = first_with(update_1, sign_1);
-  const auto second =
-    make_next_identity(first, {entries{{key_purpose::update, &update_2}, {key_purpose::sign, &sign_2}}, {}, {}}, update_1)
-      .value();
-  const auto third =
-    make_next_identity(second, {entries{{key_purpose::update, &update_3}, {key_purpose::sign, &sign_2}}, {}, {}}, update_2)
-      .value();
+  const identity_draft to_second{entries{{key_purpose::update, &update_2}, {key_purpose::sign, &sign_2}}, {}, {}};
+  const identity_draft to_third{entries{{key_purpose::update, &update_3}, {key_purpose::sign, &sign_2}}, {}, {}};
+  const auto second = make_next_identity(first, to_second, update_1).value();
+  const auto third = make_next_identity(second, to_third, update_2).value();
   BOOST_TEST(third.version() == 3U);
   BOOST_TEST(third.permalink() == first.permalink());
   const auto raw = [](const identity_version& version) { return to_bytes(version.serialised()); };
   const auto check = [&](std::vector<bytes> chain) { return code_of(verify_chain(chain, first.permalink())); };
-  BOOST_TEST(verify_chain(std::vector<bytes>{raw(first), raw(second), raw(third)}, first.permalink()).value().size() == 3U);
+  const std::vector<bytes> whole{raw(first), raw(second), raw(third)};
+  BOOST_TEST(verify_chain(whole, first.permalink()).value().size() == 3U);
   BOOST_TEST(check({raw(first), raw(second), raw(third)}) == ec::ok);
   BOOST_TEST(check({raw(first)}) == ec::ok);
   BOOST_TEST(check({}) == ec::unknown_identity);

@@ -24,7 +24,8 @@ BOOST_AUTO_TEST_SUITE(labels)
 BOOST_AUTO_TEST_CASE(the_hash_is_blake2b_256) {
   // From the BLAKE2 reference implementation's known answers.
   BOOST_TEST(to_hex(blake2b_256({})) == "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
-  BOOST_TEST(to_hex(blake2b_256(as_bytes("abc"))) == "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+  BOOST_TEST(to_hex(blake2b_256(as_bytes("abc"))) ==
+             "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
 }
 
 BOOST_AUTO_TEST_CASE(a_hash_covers_its_label_before_its_content) {
