@@ -156,6 +156,22 @@ void disk_model::complete(const event& call) {
   }
 }
 
+image disk_model::live() const {
+  image out;
+  for (auto& [path, target] : now_) {
+    if (target == directory_node) {
+      out.directories.push_back(path);
+      continue;
+    }
+    auto& file = nodes_[static_cast<std::size_t>(target)];
+    auto& content = out.files[path];
+    content = file.content;
+    for (auto& each : file.undecided)
+      apply(each, content);
+  }
+  return out;
+}
+
 image disk_model::crash(random_bits& random, const tearing& how, const event* during, std::string& story) const {
   // The call under way counts as begun; as a sync it counts as nothing.
   if (during != nullptr && during->kind != trace_sync && during->kind != trace_sync_dir && during->kind != trace_ack) {

@@ -40,6 +40,8 @@ public:
 
   /// The call has returned.
   void complete(const event& call);
+  /// What the processes see as long as the power is on.
+  image live() const;
   /// One of the images that may stand there if the power fails during `during` (null: between two calls). `story` tells
   /// what became of the undecided.
   image crash(random_bits& random, const tearing& how, const event* during, std::string& story) const;

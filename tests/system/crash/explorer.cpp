@@ -43,6 +43,12 @@ struct settings {
 /// What a child says: nothing is well.
 using verdict = std::optional<std::string>;
 
+/// The harness is at fault, not the store.
+class recorder_is_blind : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
 class explorer {
 public:
   explicit explorer(const settings& how) : how_{how}, random_{how.seed}, store_{make_store(how.store)} {
@@ -61,7 +67,7 @@ public:
 
   int run() {
     const auto began = std::chrono::steady_clock::now();
-    auto calls = record(base_ / "first", base_ / "first.trace", how_.seed, how_.steps);
+    auto calls = record({}, base_ / "first", base_ / "first.trace", how_.seed, how_.steps);
     std::cout << how_.store << ": " << calls.size() << " calls recorded, "
               << std::count_if(calls.begin(), calls.end(), [](auto& each) { return each.kind == trace_ack; })
               << " promises\n";
@@ -98,8 +104,9 @@ public:
   }
 
 private:
-  /// Runs the workload under the recorder, in a process of its own.
-  std::vector<event> record(const fs::path& directory, const fs::path& trace, std::uint64_t seed, unsigned steps) {
+  /// Runs the workload under the recorder, in a process of its own. Made upon `before`, the recorded calls must give what
+  /// then stands in the directory: otherwise the recorder has missed some, and no verdict is worth anything.
+  std::vector<event> record(const image& before, const fs::path& directory, const fs::path& trace, std::uint64_t seed, unsigned steps) {
     auto pid = ::fork();
     if (pid == 0) {
       ::setenv("LD_PRELOAD", how_.recorder.c_str(), 1);
@@ -122,6 +129,15 @@ private:
     auto out = read_trace(trace, directory.string());
     if (out.size() < steps)
       throw std::runtime_error("the recorder saw nothing: is it preloaded?");
+    disk_model disk{before};
+    for (auto& each : out)
+      disk.complete(each);
+    auto modelled = disk.live();
+    auto real = read_image(directory);
+    for (auto* each : {&modelled, &real})
+      std::erase_if(each->files, [](auto& file) { return fs::path{file.first}.filename() == "lock.mdb"; });
+    if (modelled.files != real.files || modelled.directories != real.directories)
+      throw recorder_is_blind("the recorded calls do not give what stands in the directory");
     return out;
   }
 
@@ -180,7 +196,9 @@ private:
     ++twice_;
     std::vector<event> calls;
     try {
-      calls = record(base_ / "state", base_ / "second.trace", random_(), 2);
+      calls = record(left, base_ / "state", base_ / "second.trace", random_(), 2);
+    } catch (const recorder_is_blind&) {
+      throw;
     } catch (const std::exception& failure) {
       tell(state, failure.what(), story, left);
       return;
