@@ -30,8 +30,9 @@ struct IdentityBody {
   previous @1 :Link;           # Link of the version before; empty in the first.
   version @2 :UInt32;          # 1, 2, 3…
   keys @3 :List(Key);          # 1 to 16, each public key once; at least one update key and one sign key.
-  nextUpdateKey @4 :Data;      # Commitment: hash (label "commitment") of the update key that will sign the next
-                               # version; empty: any update key of this version may.
+  nextUpdateKey @4 :Data;      # Commitment: hash (label "commitment") of the one update key that may sign the next
+                               # version: one of this version, or one kept secret until it stands in the next.
+                               # Empty: any update key of this version may.
   profile @5 :Data;            # Opaque to nodes: name, picture link… at most what the size limit leaves.
 }
 

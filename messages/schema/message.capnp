@@ -15,7 +15,7 @@ struct Object {
   type @0 :Text;                      # Reverse DNS or the developer's own words, at most 128 bytes; "text" is UTF-8 text.
   permalink @1 :Identity.Permalink;   # Of a versioned object; else empty.
   previous @2 :Identity.Link;         # Version before; else empty.
-  contentType @3 :Text;               # Media type of `body`; may be empty.
+  contentType @3 :Text;               # Media type of `body`, at most 128 bytes; may be empty.
   body @4 :Data;
 }
 
@@ -57,7 +57,7 @@ struct Outcome {
   code @0 :OutcomeCode;
   index @1 :UInt64;      # accepted, duplicate: the log index at which the message stands.
   expected @2 :UInt64;   # gap, fork: the n that the lane expects next. Else 0.
-  link @3 :Identity.Link;  # Of the message; empty if its bytes could not be read.
+  link @3 :Identity.Link;  # Of the message: hash of its body, also of one that is malformed.
 }
 
 struct Receipt {
