@@ -258,16 +258,16 @@ caf::actor node::state::open_door(starting& at) {
   services->gate = gate;
   auto made = std::make_shared<bridge>(bridge_settings_from(settings));
   auto opened = made->start(make_session_maker(*system, services));
-  if (!first_door_told) {
+  if (opened) {
+    std::lock_guard lock(door_mutex);
+    door = made;
+  }
+  if (!first_door_told) {  // after the door stands: whoever waits asks at once where it listens
     first_door_told = true;
     first_door.set_value(opened);
   }
   if (!opened)
     throw std::runtime_error(render(opened.error()));
-  {
-    std::lock_guard lock(door_mutex);
-    door = made;
-  }
   return at.self().spawn<caf::detached>(front_door, made);
 }
 
