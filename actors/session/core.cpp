@@ -228,6 +228,9 @@ void session_core::on(in::identity_answered& answer) {
   inbound_.complete(asked.slot, reply.code == ec::ok ? reason_code::success : reason_code::implementation_specific_error,
                     reply.code == ec::ok ? std::string_view{} : name(reply.code));
   pump_inbound();
+  // A new version may have revoked the very key of this session: it ends now, after its answer.
+  if (phase_ == phase::attached)
+    (void)standing();
 }
 
 void session_core::on(in::batch_answered& answer) {
@@ -264,7 +267,8 @@ void session_core::on(in::inbox_grew&) {
 }
 
 void session_core::on(in::identity_moved&) {
-  if (phase_ == phase::attached)
+  // While this client waits for the answer to its own publication, the answer comes first.
+  if (phase_ == phase::attached && publications_.empty())
     (void)standing();
 }
 
