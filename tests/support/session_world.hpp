@@ -19,9 +19,9 @@
 
 namespace signet::testing {
 
-class seeded_random final : public random_source {
+class world_random final : public random_source {
 public:
-  explicit seeded_random(std::uint64_t seed) : engine_{seed} {}
+  explicit world_random(std::uint64_t seed) : engine_{seed} {}
   void fill(std::span<std::uint8_t> out) override {
     for (auto& each : out)
       each = static_cast<std::uint8_t>(engine_());
@@ -32,8 +32,8 @@ private:
 };
 
 /// A person with one update key and some devices.
-struct person {
-  explicit person(random_source& random, std::size_t devices_count = 1) : update{signing_key::generate(random)} {
+struct key_holder {
+  explicit key_holder(random_source& random, std::size_t devices_count = 1) : update{signing_key::generate(random)} {
     identity_draft draft;
     draft.keys.push_back({key_purpose::update, &update});
     for (std::size_t at = 0; at < devices_count; ++at)
@@ -55,7 +55,7 @@ public:
   explicit session_world(std::uint64_t seed = 1)
     : random{seed}, node_key{signing_key::generate(random)}, cluster{random_id<cluster_id>(random)} {}
 
-  seeded_random random;
+  world_random random;
   signing_key node_key;
   cluster_id cluster;
   session_settings settings;
@@ -65,7 +65,7 @@ public:
     now.steady = steady_ms{value(now.steady) + ms};
     now.wall = wall_ms{value(now.wall) + ms};
   }
-  void publish(const person& who) {
+  void publish(const key_holder& who) {
     keys[who.update.public_half()] = {who.who, false, false};
     for (const auto& each : who.devices)
       keys[each.public_half()] = {who.who, true, false};
@@ -241,7 +241,7 @@ public:
     out.keep_alive_s = 60;
     return out;
   }
-  std::string token(const person& who, const std::string& client_id, bool reusable = false, std::size_t device = 0) {
+  std::string token(const key_holder& who, const std::string& client_id, bool reusable = false, std::size_t device = 0) {
     token_claims claims;
     claims.reusable = reusable;
     claims.cluster = world_.cluster;
@@ -252,12 +252,12 @@ public:
     claims.client_id = client_id;
     return *make_token(who.devices[device], who.who, claims);
   }
-  void connect_with_token(mqtt::connect packet, const person& who, const std::string& token_text) {
+  void connect_with_token(mqtt::connect packet, const key_holder& who, const std::string& token_text) {
     packet.user_name = who.who.hex();
     packet.password = to_bytes(as_bytes(token_text));
     say(std::move(packet));
   }
-  login_hello hello(const person& who, std::size_t device = 0) {
+  login_hello hello(const key_holder& who, std::size_t device = 0) {
     login_hello out;
     out.who = who.who;
     out.device_key = who.devices[device].public_half();
@@ -305,7 +305,7 @@ public:
   void grant(std::optional<parked_state> state = std::nullopt) { step(in::attached{true, false, std::move(state)}); }
 
   /// All of it, in one breath.
-  void attach(const person& who, const std::string& client_id,
+  void attach(const key_holder& who, const std::string& client_id,
               mqtt::protocol_version version = mqtt::protocol_version::v5, bool clean = true,
               std::uint32_t expiry_s = 0, std::optional<parked_state> state = std::nullopt, std::size_t device = 0,
               std::uint16_t receive_maximum = 0xFFFF) {

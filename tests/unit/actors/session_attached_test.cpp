@@ -14,8 +14,8 @@ namespace {
 
 struct fixture {
   session_world world;
-  person alice{world.random, 2};
-  person mallory{world.random};
+  key_holder alice{world.random, 2};
+  key_holder mallory{world.random};
   fixture() {
     world.publish(alice);
     world.publish(mallory);
@@ -692,7 +692,7 @@ BOOST_AUTO_TEST_CASE(an_identity_is_published_and_answered_with_its_chain) {
   session_client client{world};
   client.attach(alice, "x");
   client.subscribe({"signet/v1/identity"});
-  person bob{world.random};
+  key_holder bob{world.random};
   outer_builder<schema::IdentityRequest> request;
   request.root().setCorrelation(7);
   BOOST_TEST_REQUIRE(read_outer<schema::IdentityVersion>(bob.version, 8192,

@@ -16,7 +16,7 @@ using numbers = std::vector<std::uint64_t>;
 
 struct fixture {
   session_world world;
-  person alice{world.random, 2};
+  key_holder alice{world.random, 2};
   fixture() { world.publish(alice); }
 
   numbers positions(const session_client& client, std::size_t size = 100) {
@@ -268,6 +268,16 @@ BOOST_AUTO_TEST_CASE(deliver_from_sends_again_and_leaves_the_cursor_where_it_is)
   client.publish(topic_role::session, 3, deliver_from_payload(7));
   BOOST_TEST(read_notice(client.published(topic_role::session).at(1)) == "refused not_found");
   BOOST_TEST(read_notice(client.published(topic_role::session).at(2)) == "refused not_found");
+}
+
+BOOST_AUTO_TEST_CASE(deliver_from_asked_before_the_subscription_holds_when_it_comes) {
+  world.deliver(alice.who, 5);
+  world.cursors[{alice.who, alice.devices[0].public_half()}] = inbox_position{4};
+  session_client client{world};
+  client.attach(alice, "x");
+  client.publish(topic_role::session, 1, deliver_from_payload(2));
+  client.read_inbox();
+  BOOST_TEST(positions(client) == range(2, 5), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(the_cursor_never_jumps_over_what_a_client_skipped) {

@@ -13,16 +13,16 @@ namespace {
 
 struct fixture {
   session_world world;
-  person alice{world.random};
-  person mallory{world.random};
-  person unborn{world.random};  // never published
+  key_holder alice{world.random};
+  key_holder mallory{world.random};
+  key_holder unborn{world.random};  // never published
   fixture() {
     world.publish(alice);
     world.publish(mallory);
   }
 };
 
-reason_code token_refusal(session_world& world, const person& who, const std::string& client_id,
+reason_code token_refusal(session_world& world, const key_holder& who, const std::string& client_id,
                           const std::string& token, channel_kind channel = channel_kind::tcp, bool loopback = false,
                           bool commit = true) {
   session_client client{world, channel, loopback};
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(an_identity_is_not_looked_at_before_the_proof_verifies) {
 BOOST_AUTO_TEST_CASE(an_identity_that_does_not_hold_the_proved_key_is_refused) {
   session_client client{world};
   auto hello = client.hello(unborn);
-  person other{world.random};
+  key_holder other{world.random};
   hello.device_key = other.devices[0].public_half();
   client.connect_enhanced(client.connect_packet(protocol_version::v5, "new"), hello);
   client.prove(other.devices[0], unborn.version);
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(new_identities_are_rate_limited) {
 
 BOOST_AUTO_TEST_CASE(refusals_are_the_same_bytes_for_known_and_unknown_identities) {
   // Enhanced: a stranger's key under a known, an unknown and a revoked name; a right key with a wrong signature.
-  person revoked{world.random};
+  key_holder revoked{world.random};
   world.publish(revoked);
   world.keys[revoked.devices[0].public_half()].revoked = true;
   std::set<bytes> enhanced;
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(refusals_are_the_same_bytes_for_known_and_unknown_identitie
   // Tokens, both versions.
   for (const auto version : {protocol_version::v311, protocol_version::v5}) {
     std::set<bytes> seen;
-    const auto with_token = [&](const person& named, const std::string& text) {
+    const auto with_token = [&](const key_holder& named, const std::string& text) {
       session_client client{world};
       client.connect_with_token(client.connect_packet(version, "x"), named, text);
       BOOST_TEST(client.closed());
