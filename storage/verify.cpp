@@ -86,6 +86,16 @@ public:
   virtual void finding(const verify_finding& found) = 0;
 };
 
+/// The key that a failure of a row names, in hex; empty: it names none.
+std::string key_named_in(std::string_view what) {
+  constexpr std::string_view before = ", key ";
+  auto at = what.find(before);
+  if (at == std::string_view::npos)
+    return {};
+  what.remove_prefix(at + before.size());
+  return std::string{what.substr(0, what.find_first_not_of("0123456789abcdef"))};
+}
+
 class verification {
 public:
   verification(const fs::path& data, const fs::path& scratch, const verify_options& options, sink& out)
@@ -109,18 +119,9 @@ public:
       return tl::make_unexpected(readable.error());
     walk_log(txn);
     check_heads();
-    applied_state applied;
-    try {
-      applied = read_applied(txn);
-      if (auto cluster = find_cluster(txn))
-        report_.cluster = cluster->hex();
-    } catch (const storage_failure& failure) {
-      // The row scan below names it.
-      note(verify_level::repairable, "row", "state", {}, failure.what());
-      applied_unknown_ = true;
-    }
+    const auto applied = find_applied(txn);
     report_.applied = applied.index;
-    if (applied.index > report_.head)
+    if (value(applied.index) > value(report_.head) + damaged_at_end_)
       note(verify_level::tampering, "chain", "log", to_string(next(report_.head)),
            "the log ends at " + to_string(report_.head) + ", but entry " + to_string(applied.index) +
              " is applied: records are missing at its end");
@@ -150,8 +151,9 @@ private:
   template <class Visit>
   bool each_row(const read_txn& txn, table_ref where, verify_level level, Visit&& visit) {
     row_cursor cursor{txn, where};
-    std::uint64_t rows = 0, damaged = 0;
+    std::uint64_t rows = 0;
     const auto expected = txn.count(where);
+    damaged_rows_ = 0;
     bool first = true;
     for (;;) {
       try {
@@ -163,13 +165,13 @@ private:
         visit(*found);
       } catch (const storage_failure& failure) {
         const bool first_failed = std::exchange(first, false);
-        if (failure.code() != ec::corrupt || first_failed + damaged > expected) {
+        if (failure.code() != ec::corrupt || first_failed + damaged_rows_ > expected) {
           note(verify_level::needs_resync, "structure", where.name, {}, failure.what());
           return false;
         }
         ++rows;
-        ++damaged;
-        note(level, "row", where.name, {}, failure.what());
+        ++damaged_rows_;
+        note(level, "row", where.name, key_named_in(failure.what()), failure.what());
       }
       if (rows > expected) {
         note(verify_level::needs_resync, "structure", where.name, {}, "a scan does not end where the table does");
@@ -234,12 +236,50 @@ private:
     }
   }
 
+  /// What the views say of themselves. If they say nothing that can be used, it is noted and can_compare_ is false.
+  applied_row find_applied(const read_txn& txn) {
+    const auto key_of = [](std::string_view name) { return to_hex(as_bytes(name)); };
+    try {
+      if (auto stored = txn.get(table::state::ref, as_bytes("cluster"))) {
+        auto cluster = cluster_id::from(*stored);
+        if (cluster)
+          report_.cluster = cluster->hex();
+      }
+    } catch (const storage_failure&) {
+      // The comparison names it.
+    }
+    can_compare_ = false;
+    try {
+      auto stored = txn.get(table::state::ref, as_bytes("applied"));
+      auto applied = stored ? applied_row::decode(*stored) : applied_row{};
+      if (!applied) {
+        note(verify_level::tampering, "state_hash", "state", key_of("applied"),
+             "the row does not have the shape of its table");
+        return {};
+      }
+      const bool empty = std::all_of(all_tables().begin(), all_tables().end(), [&](table_ref where) {
+        return !is_replicated(where) || txn.count(where) == 0;
+      });
+      if (!stored && !empty) {
+        note(verify_level::tampering, "state_hash", "state", key_of("applied"),
+             "the row is missing, though entries have been applied");
+        return {};
+      }
+      can_compare_ = true;
+      return *applied;
+    } catch (const storage_failure&) {
+      return {};  // the scan names it
+    }
+  }
+
   void walk_log(const read_txn& txn) {
     const auto total = txn.count(table::log::ref);
     const auto before = report_.level;
-    std::optional<digest> hash = digest{};
+    digest hash;
     log_index last{};
     term newest{};
+    std::uint64_t damaged = 0;  // rows whose absence has been explained
+    out_.progress({"log", 0, total});
     const bool readable = each_row(txn, table::log::ref, verify_level::needs_resync, [&](const row& found) {
       auto key = log_key::decode(found.key);
       auto record = log_record::decode(found.value);
@@ -248,10 +288,13 @@ private:
         return;
       }
       const auto at = to_string(key->index);
-      if (key->index != next(last))
+      const auto unread = damaged_rows_ - std::exchange(damaged, damaged_rows_);
+      if (key->index > last && value(key->index) - value(last) - 1 == unread && unread > 0)
+        ;  // what lies between has been noted, and what this one names cannot be known
+      else if (key->index != next(last))
         note(verify_level::tampering, "chain", "log", to_string(next(last)),
              "records " + to_string(next(last)) + " to " + std::to_string(value(key->index) - 1) + " are missing");
-      else if (record->previous != *hash)
+      else if (record->previous != hash)
         note(verify_level::tampering, "chain", "log", at, "the record does not name the hash of the one before it");
       if (record->term < newest)
         note(verify_level::tampering, "chain", "log", at, "the record has a smaller term than the one before it");
@@ -261,7 +304,7 @@ private:
       last = key->index;
       hash = record_hash(key->index, *record);
       for (const auto& head : options_.heads)
-        if (head.index == key->index && head.hash == *hash)
+        if (head.index == key->index && head.hash == hash)
           heads_seen_.push_back(head.index);
       ++report_.records;
       if (record->type == 1)
@@ -270,7 +313,8 @@ private:
     });
     log_sound_ = readable && report_.level == before;
     report_.head = last;
-    report_.head_hash = *hash;
+    report_.head_hash = hash;
+    damaged_at_end_ = damaged_rows_ - damaged;
     if (stored_term_ && newest > *stored_term_)
       note(verify_level::needs_resync, "local", table::meta::ref.name, to_hex(as_bytes("hard-state")),
            "the stored term is smaller than that of the log's last record: a vote may be forgotten");
@@ -287,6 +331,7 @@ private:
   /// Fills `into` by applying the log up to `end`. False: an entry stopped it (noted).
   bool replay(const read_txn& from, environment& into, log_index end) {
     applier apply;
+    out_.progress({"replay", 0, value(end)});
     auto txn = std::make_unique<write_txn>(into.write());
     std::uint64_t entries = 0;
     std::size_t bytes_written = 0;
@@ -319,7 +364,7 @@ private:
   }
 
   status replay_and_compare(const read_txn& txn, log_index applied) {
-    const bool can_replay = log_sound_ && !applied_unknown_ && applied <= report_.head;
+    const bool can_replay = log_sound_ && can_compare_ && applied <= report_.head;
     std::unique_ptr<environment> fresh;
     if (can_replay) {
       environment_options how;
@@ -337,7 +382,7 @@ private:
       }
     }
     if (!fresh) {
-      // Nothing to compare with; the rows' own checks remain.
+      // Nothing to compare with; the rows' own checks and shapes remain.
       for (auto where : all_tables())
         if (is_replicated(where))
           each_row(txn, where, verify_level::repairable, [](const row&) {});
@@ -345,6 +390,7 @@ private:
     }
     auto expected = fresh->read();
     report_.state_hash = read_applied(expected).state_hash;
+    out_.progress({"compare", 0, 0});
     for (auto where : all_tables())
       if (is_replicated(where))
         compare(txn, expected, where);
@@ -406,8 +452,10 @@ private:
   clock::time_point last_tick_{};
   std::optional<term> stored_term_;
   std::vector<log_index> heads_seen_;
+  std::uint64_t damaged_rows_ = 0;    ///< of the table that each_row() reads
+  std::uint64_t damaged_at_end_ = 0;  ///< of the log, behind its last sound record
   bool log_sound_ = false;
-  bool applied_unknown_ = false;
+  bool can_compare_ = false;
 };
 
 class collecting : public sink {

@@ -10,8 +10,10 @@ namespace signet::testing {
 
 class scratch_directory {
 public:
-  scratch_directory() {
-    const char* base = std::getenv("TMPDIR");
+  /// `base`: where to make it; null: TMPDIR, or /tmp.
+  explicit scratch_directory(const char* base = nullptr) {
+    if (base == nullptr)
+      base = std::getenv("TMPDIR");
     std::string name = std::string{base != nullptr ? base : "/tmp"} + "/signet-test-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr)
       throw std::runtime_error("mkdtemp " + name);

@@ -13,6 +13,7 @@
 
 #include <random>
 #include <stdexcept>
+#include <unistd.h>
 
 namespace signet::testing {
 
@@ -56,9 +57,14 @@ struct person {
   bytes entry() const { return identity_entry(version.serialised()); }
 };
 
+/// A file system in memory, for tests that need no durability and would wait for the disk; null: there is none.
+inline const char* memory_directory() { return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : nullptr; }
+
 class view_world {
 public:
-  explicit view_world(std::uint64_t seed = 1, std::uint64_t map_bytes = 256 << 20) : random{seed} {
+  explicit view_world(std::uint64_t seed = 1, std::uint64_t map_bytes = 256 << 20,
+                      const char* base = memory_directory())
+    : scratch{base}, random{seed} {
     storage::environment_options options;
     options.directory = directory();
     options.map_bytes = map_bytes;

@@ -28,7 +28,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 void run(const workload& load, std::size_t entries, std::size_t body_size, std::size_t commit_every) {
   constexpr std::size_t batch_size = 64;
-  view_world world{1, 8ULL << 30};
+  view_world world{1, 8ULL << 30, nullptr};  // on a disk: commits are part of it
   world.found();
   std::vector<person> people;
   for (std::size_t i = 0; i < load.people; ++i)
