@@ -2,6 +2,7 @@
 
 // The numbers under which CAF knows packets_arrived and its like stand with the sessions' other messages.
 #include "actors/session/messages.hpp"
+#include "messages/envelope/login.hpp"
 
 #include <boost/asio/post.hpp>
 #include <caf/send.hpp>

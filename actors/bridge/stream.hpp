@@ -63,7 +63,4 @@ std::unique_ptr<stream> make_plain_stream(int socket);
 /// The server's side. Null when memory has run out.
 std::unique_ptr<stream> make_tls_stream(int socket, const tls_context& context);
 
-/// The label of the exporter value that a login transcript covers.
-inline constexpr std::string_view login_exporter_label = "EXPORTER-signet-login";
-
 } // namespace signet

@@ -1,5 +1,5 @@
-// WebSocket from a stranger. First byte odd: frames; every split gives the same payload, replies and end, and never more
-// payload than came in. First byte even: a request; it is accepted only if it offered mqtt.
+// WebSocket from a stranger. First byte odd: frames; every split gives the same payload, replies and end, and never
+// more payload than came in. First byte even: a request; it is accepted only if it offered mqtt.
 
 #include "actors/bridge/websocket.hpp"
 

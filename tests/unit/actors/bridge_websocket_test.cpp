@@ -15,7 +15,8 @@ const std::string date = "Sun, 06 Nov 1994 08:49:37 GMT";
 std::string request(const std::string& path = "/mqtt", const std::string& protocol = "mqtt",
                     const std::string& more = "", const std::string& version = "13") {
   return "GET " + path + " HTTP/1.1\r\nHost: example.com:8083\r\nUpgrade: websocket\r\n"
-         "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: " + version
+         "Connection: keep-alive, Upgrade\r\n"
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: " + version
          + "\r\nSec-WebSocket-Protocol: " + protocol + "\r\n" + more + "\r\n";
 }
 unsigned status(const std::string& text, const std::vector<std::string>& origins = {}) {
