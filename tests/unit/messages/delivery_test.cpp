@@ -173,6 +173,10 @@ BOOST_AUTO_TEST_CASE(a_changed_bundle_is_refused) {
   BOOST_TEST(changed([&](auto bundle) { bundle.initMessages(0); }) == ec::malformed);
   BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[0].setLeaf(3); }) == ec::malformed);
   BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[2].setLeaf(9); }) == ec::malformed);
+  // Already when it is opened, before anything is hashed.
+  BOOST_TEST(code_of(open_delivery(changed_delivery(raw, [](auto delivery) {
+               delivery.getItems()[0].getBundle().getMessages()[0].setLeaf(3);
+             }))) == ec::malformed);
   BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[2].setLeaf(5); }) != ec::ok);
   BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[1].setPosition(9); }) == ec::malformed);
   BOOST_TEST(changed([&](auto bundle) { bundle.getMessages()[0].setPosition(0); }) == ec::malformed);
