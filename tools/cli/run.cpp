@@ -3,6 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sodium.h>
+#include <sys/resource.h>
 
 namespace signet::cli {
 
@@ -21,6 +22,9 @@ int run(int argc, char** argv) {
     std::cerr << "signet: libsodium does not start on this machine\n";
     return exit_internal;
   }
+  // Keys live in this process: no core dump may hold them.
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
   invocation call;
   call.flags.node = "mqtt://127.0.0.1:1883";
   CLI::App app{"Signet: signed messages over MQTT, durable and in order, to people and to bots."};
