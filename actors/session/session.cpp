@@ -88,7 +88,7 @@ private:
   void act(out::leave& what);
 
   template <class Answer>
-  void propose(bytes entry, Answer answer);
+  void propose(bytes entry, bool from_reserve, Answer answer);
 
   caf::event_based_actor* self_;
   session_services_ptr services_;
@@ -195,25 +195,27 @@ void session_state::arm() {
 }
 
 template <class Answer>
-void session_state::propose(bytes entry, Answer answer) {
+void session_state::propose(bytes entry, bool from_reserve, Answer answer) {
   self_->request(services_->replica, milliseconds{services_->settings.entry_timeout_ms},
-                 propose_entry{share(std::move(entry)), false})
+                 propose_entry{share(std::move(entry)), from_reserve})
     .then([=](const entry_answer& applied) { answer(entry_outcome{ec::ok, applied}); },
           [=](const caf::error& why) { answer(entry_outcome{code_of(why), {}}); });
 }
 
 void session_state::act(out::open_session& what) {
-  propose(session_opened_entry(what.opening),
+  // Who is known may log in while the disk is nearly full: reading and acknowledging go on then. Newcomers wait.
+  const bool known = what.opening.identity.empty();
+  propose(session_opened_entry(what.opening), known,
           [this](entry_outcome outcome) { step(in::opening_answered{std::move(outcome)}); });
 }
 
 void session_state::act(out::renew_session& what) {
-  propose(session_renewed_entry(what.renewal),
+  propose(session_renewed_entry(what.renewal), true,
           [this](entry_outcome outcome) { step(in::renewal_answered{std::move(outcome)}); });
 }
 
 void session_state::act(out::publish_identity& what) {
-  propose(identity_entry(what.version), [this, slot = what.slot](entry_outcome outcome) {
+  propose(identity_entry(what.version), false, [this, slot = what.slot](entry_outcome outcome) {
     step(in::identity_answered{slot, std::move(outcome)});
   });
 }
