@@ -1,7 +1,7 @@
 #include "actors/node.hpp"
 
 #include "actors/admin/admin_server.hpp"
-#include "actors/bots/bot_runner.hpp"
+#include "actors/bots/bots.hpp"
 #include "actors/bridge/bridge.hpp"
 #include "actors/delivery/cursors.hpp"
 #include "actors/fanout/fanout.hpp"
@@ -13,7 +13,6 @@
 #include "actors/session/session.hpp"
 #include "actors/supervision/guard.hpp"
 #include "actors/supervision/supervisor.hpp"
-#include "bots/echo/echo.hpp"
 #include "messages/envelope/keys.hpp"
 #include "storage/replica_store.hpp"
 #include "storage/views/read.hpp"
@@ -221,20 +220,19 @@ std::vector<supervision::child_spec> node::state::children() {
                                   registry_services{session_settings_from(settings), disk, at.get<replica_actor>("replica"),
                                                     at.get<security_actor>("security"), gate, &system_clock()});
   }));
-  // Bots fail for themselves: one_for_one, below a supervisor of their own, with a budget of their own.
-  out.push_back(worker("bots", "supervisor", [this, disk](starting& at) {
+  // Bots fail for themselves, below a supervisor that never gives up: neither clients nor the node end because of one.
+  std::vector<bot_definition> bots;
+  if (settings.echo_bot)
+    bots.push_back(echo_bot_definition());
+  out.push_back(bots_child("bots", [this, disk](starting& at) {
     bot_services shared;
     shared.store = disk;
     shared.replica = at.get<replica_actor>("replica");
     shared.fanout = at.get<fanout_actor>("fan-out");
     shared.keys_directory = settings.data / "keys";
     shared.fail_stop = fail_stop;
-    std::vector<supervision::child_spec> children;
-    if (settings.echo_bot)
-      children.push_back(bot_child(shared, {"echo", [] { return std::make_unique<bots::echo>(); }, {}}));
-    return at.self().spawn(supervision::supervisor, supervision::supervisor_options{}, std::move(children));
-  }));
-  out.back().is_supervisor = true;
+    return shared;
+  }, std::move(bots)));
   supervision::child_spec front;
   front.id = "front-door";
   front.kind = "bridge";
