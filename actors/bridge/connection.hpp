@@ -181,7 +181,6 @@ public:
   void for_all(const std::function<void(connection&)>& work);
   /// Ends every connection, and the tick.
   void end_all(const char* why);
-  std::size_t size() const { return members_.size(); }
 
   boost::asio::io_context io{1};
   std::vector<std::uint8_t> read_buffer = std::vector<std::uint8_t>(read_bytes_max);
