@@ -2,6 +2,7 @@
 #include "storage/verify.hpp"
 
 #include "storage/describe.hpp"
+#include "storage/replica_store.hpp"
 #include "tests/support/view_world.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -191,6 +192,32 @@ BOOST_AUTO_TEST_CASE(a_store_that_is_what_its_log_says_is_clean) {
     const auto& applied = origin.rows.at({"state", to_bytes(as_bytes("applied"))});
     BOOST_CHECK(report.state_hash == applied_row::decode(applied)->state_hash);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_store_that_the_replica_founded_and_wrote_is_clean) {
+  scratch_directory scratch{testing::memory_directory()};
+  replica_options options;
+  options.directory = scratch.path() / "data";
+  options.map_bytes = map_bytes;
+  options.consensus.self = raft::server_id{1};
+  options.measure = [] { return space{map_bytes, 0, 100ULL << 30, 50ULL << 30}; };
+  seeded_random random{3};
+  const auto cluster = random_id<cluster_id>(random);
+  BOOST_REQUIRE(replica_store::found(options, {cluster, {{raft::server_id{1}, "one", raft::member_role::voter}}}));
+  for (std::uint64_t start = 1; start <= 2; ++start) {
+    auto store = must(replica_store::open(options, steady_ms{start * 1000}, wall_ms{1'700'000'000'000}));
+    auto someone = person::make(random);
+    BOOST_REQUIRE(store->propose(someone.entry()));
+    for (std::uint64_t turn = 1; turn <= 3; ++turn)
+      store->turn(steady_ms{start * 1000 + turn}, wall_ms{1'700'000'000'000 + turn});
+  }
+  verify_options how;
+  how.scratch = scratch.path();
+  how.map_bytes = map_bytes;
+  const auto report = must(verify(options.directory, how));
+  BOOST_CHECK_MESSAGE(report.level == verify_level::clean, told(report));
+  BOOST_CHECK_EQUAL(report.cluster, cluster.hex());
+  BOOST_CHECK_EQUAL(report.signatures, 6U);
 }
 
 BOOST_AUTO_TEST_CASE(every_edited_removed_or_added_row_of_a_view_is_found_and_named) {
