@@ -224,7 +224,7 @@ status client::subscribe(const std::vector<std::string>& topics) {
   return {};
 }
 
-result<mqtt::reason_code> client::publish(const std::string& topic, bytes payload) {
+result<client::acknowledged> client::publish(const std::string& topic, bytes payload) {
   mqtt::publish request;
   request.quality = mqtt::qos::at_least_once;
   request.topic = topic;
@@ -240,7 +240,8 @@ result<mqtt::reason_code> client::publish(const std::string& topic, bytes payloa
   }, "PUBACK");
   if (!answer)
     return tl::make_unexpected(answer.error());
-  return std::get<mqtt::puback>(*answer).code;
+  const auto& said = std::get<mqtt::puback>(*answer);
+  return acknowledged{said.code, std::string(said.props.find_text(mqtt::property_id::reason_string).value_or(""))};
 }
 
 result<std::optional<mqtt::publish>> client::next(deadline until) {

@@ -29,8 +29,13 @@ public:
 
   /// QoS 1.
   status subscribe(const std::vector<std::string>& topics);
-  /// QoS 1; returns the reason code of the PUBACK. What arrives meanwhile waits for next().
-  result<mqtt::reason_code> publish(const std::string& topic, bytes payload);
+  /// What the PUBACK said.
+  struct acknowledged {
+    mqtt::reason_code code = mqtt::reason_code::success;
+    std::string reason;  ///< for people; may be empty
+  };
+  /// QoS 1. What arrives meanwhile waits for next().
+  result<acknowledged> publish(const std::string& topic, bytes payload);
   /// The next publish from the node; nothing until the deadline. Acknowledge it with ack().
   result<std::optional<mqtt::publish>> next(deadline until);
   status ack(const mqtt::publish& what);

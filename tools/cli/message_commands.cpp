@@ -163,6 +163,14 @@ int send(const message_flags& flags, const common_flags& common) {
     auto acked = (*to)->publish("signet/v1/outbox", batch->serialised);
     if (!acked)
       return report({ec::unknown_outcome, acked.error().context + "; it is kept and goes first with the next: signet send"}, common);
+    if (acked->code == mqtt::reason_code::quota_exceeded || acked->reason == "no_quorum") {
+      // Nothing of it has been taken, so there is no receipt.
+      std::cerr << "signet: not taken now: " << (acked->reason.empty() ? std::string(mqtt::name(acked->code)) : harmless(acked->reason))
+                << "; it is kept and goes first with the next: signet send\n";
+      if (common.json)
+        print({{"problem", acked->reason}, {"code", mqtt::name(acked->code)}});
+      return exit_refused;
+    }
     std::optional<receipt> answer;
     for (const auto until = in(options_from(flags, common).patience); !answer;) {
       auto got = (*to)->next(until);
