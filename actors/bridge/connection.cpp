@@ -27,6 +27,7 @@ std::string now_as_http_date() {
 
 mqtt::limits caps_of(const bridge_settings& settings) {
   mqtt::limits out;
+  out.property_bytes_max = 9216;  // an AUTH with a proof (64 bytes) and an identity version of 8192
   out.packet_size_max = settings.first_packet_bytes_max;
   return out;
 }
