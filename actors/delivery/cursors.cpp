@@ -60,24 +60,32 @@ void cursors_state::write() {
     auto node = pending_.extract(pending_.begin());
     moves->push_back({node.key().first, node.key().second, node.mapped()});
   }
+  // Who waits now waits for this entry, if it takes all that is pending, and never for what comes later.
+  auto waiting = std::make_shared<std::vector<caf::typed_response_promise<caf::unit_t>>>();
+  if (pending_.empty())
+    waiting->swap(drained_);
   self_->request(replica_, propose_timeout, propose_entry{share(cursors_entry(*moves)), true})
     .then(
-      [this, moves](const entry_answer&) {
+      [this, moves, waiting](const entry_answer&) {
         writing_ = false;
         written_ += moves->size();
         ++entries_;
+        for (auto& promise : *waiting)
+          promise.deliver(caf::unit);
         if (!drained_.empty())
           write();
         else if (!pending_.empty())
           arm();
       },
-      [this, moves](const caf::error&) {
+      [this, moves, waiting](const caf::error&) {
         // A cursor never goes back, so proposing it again is safe whatever became of this entry.
         writing_ = false;
         for (const auto& move : *moves) {
           auto& position = pending_[{move.identity, move.device}];
           position = std::max(position, move.position);
         }
+        for (auto& promise : *waiting)
+          promise.deliver(caf::unit);
         for (auto& promise : std::exchange(drained_, {}))
           promise.deliver(caf::unit);
         arm();

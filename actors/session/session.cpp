@@ -247,8 +247,16 @@ void session_state::act(out::ask_inbox&) {
   const auto& key = core_->key();
   self_->request(services_->registry, milliseconds{services_->settings.entry_timeout_ms},
                  inbox_asked{key.identity, key.device, core_->epoch(), me()})
-    .then([=, this](const inbox_granted& answer) { step(in::inbox_answered{answer.yours}); },
-          [=, this](const caf::error&) { step(in::inbox_answered{}); });
+    .then(
+      [=, this](const inbox_granted& answer) {
+        if (!answer.yours)
+          return step(in::inbox_answered{});
+        // What another connection of this device has acknowledged is read from the store: it has to be there first.
+        const auto go_on = [=, this] { step(in::inbox_answered{true}); };
+        self_->request(services_->cursors, milliseconds{services_->settings.entry_timeout_ms}, drain_atom_v)
+          .then([=](caf::unit_t) { go_on(); }, [=](const caf::error&) { go_on(); });
+      },
+      [=, this](const caf::error&) { step(in::inbox_answered{}); });
 }
 
 void session_state::act(out::leave_inbox&) {
