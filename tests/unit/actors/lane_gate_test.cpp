@@ -18,8 +18,8 @@ const permalink alice = numbered<permalink>(1), bob = numbered<permalink>(2), ca
 const cluster_id here = numbered<cluster_id>(7);
 const public_key key = numbered<public_key>(4);
 
-link link_of(std::uint64_t n, std::uint8_t salt = 0) {
-  link out;
+signet::link link_of(std::uint64_t n, std::uint8_t salt = 0) {
+  signet::link out;
   out.raw[0] = static_cast<std::uint8_t>(n);
   out.raw[1] = salt;
   out.raw[31] = 1;
@@ -31,12 +31,14 @@ struct state : lane_lookup {
   std::map<permalink, std::uint64_t> lanes;
   lane_tail tail(const lane_id& lane) override {
     auto n = lanes[lane.recipient];
-    return {lane_number{n}, n ? link_of(n) : link{}};
+    return {lane_number{n}, n ? link_of(n) : signet::link{}};
   }
   storage::standing_message standing(const lane_id&, lane_number n) override {
     return {link_of(value(n)), log_index{100 + value(n)}};
   }
   bool recipient_known(const permalink& who) override { return who != nobody; }
+  bool evidence_stands = false;
+  bool fork_known(const lane_id&, lane_number, const link&) override { return evidence_stands; }
 };
 
 message_view message(const permalink& to, std::uint64_t n, std::uint8_t salt = 0) {
@@ -45,7 +47,7 @@ message_view message(const permalink& to, std::uint64_t n, std::uint8_t salt = 0
   out.header.author = alice;
   out.header.recipient = to;
   out.header.n = lane_number{n};
-  out.header.previous = n > 1 ? link_of(n - 1) : link{};
+  out.header.previous = n > 1 ? link_of(n - 1) : signet::link{};
   out.link = link_of(n, salt);
   return out;
 }
@@ -58,7 +60,7 @@ std::string said(const lane_gate::verdict& verdict) {
       out += "(" + to_string(one.expected) + ")";
     out += " ";
   }
-  return out + (verdict.anything_to_write ? "write" : "answer");
+  return out + (verdict.uncertain ? "later" : verdict.anything_to_write ? "write" : "answer");
 }
 
 struct fixture {
@@ -88,6 +90,35 @@ BOOST_AUTO_TEST_CASE(a_batch_of_duplicates_is_answered_without_the_log) {
 BOOST_AUTO_TEST_CASE(a_fork_is_written_because_its_evidence_must_stand_in_the_log) {
   applied.lanes[bob] = 3;
   BOOST_TEST(said(judge({message(bob, 3, 99)})) == "fork write");
+}
+
+BOOST_AUTO_TEST_CASE(a_fork_whose_evidence_stands_is_answered_without_the_log) {
+  applied.lanes[bob] = 3;
+  applied.evidence_stands = true;
+  BOOST_TEST(said(judge({message(bob, 3, 99)})) == "fork answer");
+}
+
+BOOST_AUTO_TEST_CASE(after_a_failure_a_lane_is_uncertain_until_all_its_batches_are_answered) {
+  auto first = judge({message(bob, 1)});
+  auto second = judge({message(bob, 2)});
+  gate.settled(second.ticket, {});  // refused: overloaded
+  // The second comes again while the first is still on its way: it is no gap.
+  BOOST_TEST(said(judge({message(bob, 2)})) == "duplicate write");
+  BOOST_TEST(said(judge({message(bob, 3)})) == "accepted later");
+  applied.lanes[bob] = 1;
+  gate.settled(first.ticket, std::vector<outcome>{{outcome_code::accepted, log_index{5}, {}}});
+  BOOST_TEST(gate.lanes_in_flight() == 0u);
+  BOOST_TEST(said(judge({message(bob, 2)})) == "accepted write");
+}
+
+BOOST_AUTO_TEST_CASE(a_late_answer_does_not_disturb_a_lane_that_began_anew) {
+  auto old = judge({message(bob, 1)});
+  gate.settled(old.ticket, {});
+  auto fresh = judge({message(bob, 1)});
+  gate.settled(old.ticket, std::vector<outcome>{{outcome_code::accepted, log_index{5}, {}}});
+  BOOST_TEST(gate.lanes_in_flight() == 1u);
+  BOOST_TEST(said(judge({message(bob, 2)})) == "accepted write");
+  gate.settled(fresh.ticket, {});
 }
 
 BOOST_AUTO_TEST_CASE(the_next_batch_is_judged_behind_the_one_in_flight) {
