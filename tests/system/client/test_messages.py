@@ -1,4 +1,4 @@
-"""Sending: docs/protocol.md sections 3, 6.3, 7 and 8. What becomes of every message of a batch, and who receives what."""
+"""Sending: docs/protocol.md sections 3, 6.3, 7, 8. What becomes of every message of a batch, and who receives what."""
 import random
 import struct
 import time

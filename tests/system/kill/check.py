@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Judges a kill run from files alone: check.py HISTORY_DIR LOG.jsonl
 
-HISTORY_DIR/*.history.jsonl: what clients did and saw. HISTORY_DIR/*.dump.jsonl: index and hash of log entries, dumped while
-the node was dead. LOG.jsonl: `signet log --json` at the end. It shares no code with clients or node.
+HISTORY_DIR/*.history.jsonl: what clients did and saw, and when the node was killed. HISTORY_DIR/*.dump.jsonl: index and
+hash of log entries, dumped while it was dead. LOG.jsonl: `signet log --json` at the end. It shares no code with clients
+or node.
 
 Rules, each breach on a line of its own:
   C1  what was acknowledged is in the log, once, at the acknowledged index                    lost, doubled
@@ -175,7 +176,7 @@ def check_acknowledged(history, log, report):
             others = [x for x in sent[m["key"], m["recipient"], m["n"]] if x != m["link"] and x in acked]
             if others and outcome["code"] not in ("fork", "gap"):
                 if min(acked[x][0] for x in others) < invoked[m["link"]]:
-                    report.breach("C6", "doubled", f"another message under a used number was answered {outcome['code']}")
+                    report.breach("C6", "doubled", f"a used number, another message: answered {outcome['code']}")
     report.counts["acknowledged"] = len(acked)
     report.counts["sent"] = len(invoked)
 
@@ -228,7 +229,7 @@ def check_inboxes(history, log, report):
                 report.breach("C7", "phantom", f"position {position} of an inbox that holds {len(expected)}")
                 continue
             stands = expected[position - 1]
-            if m["link"] != stands["link"] or m["index"] != stands["index"] or m["n"] != stands["n"] or m["key"] != stands["key"]:
+            if any(m[field] != stands[field] for field in ("link", "index", "n", "key")):
                 report.breach("C7", "out of order", f"position {position} is not the message that the log has there")
             earlier = whole[line["device"]].setdefault(position, m["link"])
             if earlier != m["link"]:
@@ -285,6 +286,21 @@ def check_bots(log, report):
         report.counts["replies"] += sum(replies.values())
 
 
+def check_effect(history, report):
+    """How many kills hit batches that were sent and not yet acknowledged: a run without any shows nothing."""
+    in_flight = collections.Counter()
+    for line in sorted(history, key=lambda l: l["t"]):
+        if line["kind"] == "invoke":
+            in_flight[line["root"]] = 1
+        elif line["kind"] == "puback":
+            in_flight.pop(line["root"], None)
+        elif line["kind"] == "killed":
+            report.counts["kills"] += 1
+            report.counts["kills in flight"] += bool(in_flight)
+    if report.counts["kills"] and not report.counts["kills in flight"]:
+        report.breach("effect", "no effect", "no kill hit anything that was under way")
+
+
 def check(history, dumps, entries):
     """history: lines of all clients; dumps: [(name, lines)]; entries: lines of `signet log --json`. A Report."""
     report = Report()
@@ -294,6 +310,7 @@ def check(history, dumps, entries):
     check_dumps(dumps, log, report)
     check_inboxes(history, log, report)
     check_bots(log, report)
+    check_effect(history, report)
     for line in history:
         if line["kind"] == "unexpected":
             report.breach("client", "unexpected", line["what"])
@@ -312,7 +329,8 @@ def main():
     for line in report.render():
         print(line)
     print(f"{c['acknowledged']} messages acknowledged of {c['sent']} sent, {c['deliveries']} deliveries, "
-          f"{c['replies']} bot replies, {c['forks']} forks refused, {c['entries']} log entries, {c['dumps']} dumps: "
+          f"{c['replies']} bot replies, {c['forks']} forks refused, {c['entries']} log entries, "
+          f"{c['kills in flight']} of {c['kills']} kills with batches in flight: "
           f"{c['lost']} lost, {c['doubled']} doubled, {c['out of order']} out of order, "
           f"{c['phantom']} phantom, {c['rewritten']} rewritten")
     if c["acknowledged"] == 0 or c["deliveries"] == 0:

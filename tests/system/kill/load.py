@@ -1,10 +1,10 @@
 """One client under load: `load.py SPEC` where SPEC is a JSON file made by tests/system/kill/run.
 
 An author signs batches of unique messages to random recipients, keeps several unacknowledged, and after every lost
-connection sends the unacknowledged ones again, byte for byte. Now and then it sends an acknowledged batch again, another
-message under a used number (a fork), or one too far ahead (a gap). A reader receives an inbox, checks every proof, and
-acknowledges. Both write what they do to a history file, each line before (invoke) or after (everything else) the act, with
-the machine's monotonic clock. SIGTERM: an author finishes what is unacknowledged and ends; a reader ends.
+connection sends the unacknowledged ones again, byte for byte. Now and then it sends an acknowledged batch again,
+another message under a used number (a fork), or one too far ahead (a gap). A reader receives an inbox, checks every
+proof, and acknowledges. Both write what they do to a history file, each line before (invoke) or after (everything else)
+the act, with the machine's monotonic clock. SIGTERM: an author finishes what is unacknowledged and ends; a reader ends.
 """
 import collections
 import json

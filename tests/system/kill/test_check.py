@@ -77,6 +77,7 @@ def good():
     deliver(46, 2, 2, 3)
     at(47, "acknowledged", device=DEVICE, position=3)
     at(95, "cursor", device=DEVICE, position=3)
+    at(35, "killed")
     dumps = [("0000.dump.jsonl", [{"index": 1, "hash": "h1"}, {"index": 2, "hash": "h2"}])]
     return history, dumps, entries
 
@@ -257,6 +258,11 @@ class Bad(unittest.TestCase):
             e.append({"index": 7, "hash": "h7", "previous": "h6", "applied": True, "events": [],
                       "entry": {"kind": "bot_committed", "bot": BOT, "from_input": 1, "input": 1}})
         self.spoil("C9", "out of order", how)
+
+    def test_kills_that_hit_nothing(self):
+        def how(h, d, e):
+            next(l for l in h if l["kind"] == "killed")["t"] = 5
+        self.spoil("effect", "no effect", how)
 
     def test_a_client_that_found_something_unexpected(self):
         self.spoil("client", "unexpected", lambda h, d, e: h.append({"t": 1, "kind": "unexpected", "what": "proof"}))

@@ -1,7 +1,7 @@
 """A Signet client written from docs/protocol.md and messages/schema/*.capnp alone.
 
-It shares no code with the project and calls none of its programs: what it does, anybody can do with a socket, PyNaCl and
-hashlib. The system tests use it to judge a node from outside.
+It shares no code with the project and calls none of its programs: what it does, anybody can do with a socket, PyNaCl
+and hashlib. The system tests use it to judge a node from outside.
 
     capnp     Cap'n Proto by hand: the two forms of section 1.1
     envelope  sections 1 to 4: hashes, signatures, identities, batches, proofs, tokens

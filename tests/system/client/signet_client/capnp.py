@@ -11,11 +11,11 @@ class Malformed(Exception):
 
 
 class Layout:
-    """data: name -> (byte offset, struct format, without '<'); pointers: names in order -> kind.
+    """data: name -> (byte offset, struct format without '<'); pointers: names in order -> kind.
 
     Kinds: "data", "text", "datas" (List(Data)), a Layout (a struct), [Layout] (a list of structs).
-    union: (byte offset of the tag, [names in the order of tags]); a union's value is a field like any other, and `which`
-    names it. Members of a union may share a pointer: slots gives the pointer's number where it is not its place in order.
+    union: (byte offset of the tag, [names in the order of tags]); a union's value is a field like any other, and
+    `which` names it. Members of a union may share a pointer: slots gives numbers that are not the place in order.
     """
 
     def __init__(self, words, data=None, pointers=None, union=None, slots=None):

@@ -1,4 +1,4 @@
-"""A client of docs/protocol.md sections 5 to 10. One thread: `pump` reads what has come, everything else waits in it."""
+"""A client of docs/protocol.md sections 5 to 10. One thread: `pump` reads what has come, all else waits in it."""
 import os
 import struct
 import time
@@ -24,7 +24,7 @@ class LoginRefused(Exception):
 class Client:
     """One connection of one device of one identity.
 
-    node_key: the node key that is trusted; None: taken from the first challenge (trust on first use), kept in .node_key.
+    node_key: the one that is trusted; None: taken from the first challenge (trust on first use), kept in .node_key.
     """
 
     def __init__(self, address, identity, device=0, client_id=None, node_key=None, version=5, auto_ack=True):
