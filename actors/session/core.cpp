@@ -69,7 +69,7 @@ void session_core::on(in::packet_came& came) {
       if (facts_.enhanced || early_.size() >= early_packets_max) {
         report(security_kind::malformed_packet, "before_connack");
         if (!lost_)
-          put(out::send{make_refusal(reason_code::protocol_error, now_.wall)});
+          put(out::send{make_refusal(reason_code::protocol_error, facts_.version, now_.wall)});
         // The entry is on its way: wait for its answer, so that the session it opens is ended again.
         put(out::close_link{});
         lost_ = true;
@@ -99,12 +99,14 @@ void session_core::on(in::malformed& what) {
     return close_with(close_reason::protocol_error, what.reason);
   if (lost_)
     return;
+  if (what.answer_as)
+    facts_.version = *what.answer_as;
   const bool v311 = what.answer_as == mqtt::protocol_version::v311;
   const bool tell = what.answer_as && (!v311 || what.reason == reason_code::unsupported_protocol_version ||
                                        what.reason == reason_code::client_identifier_not_valid);
   if (phase_ == phase::opening || phase_ == phase::attaching) {
     if (tell)
-      put(out::send{make_refusal(reason_code::malformed_packet, now_.wall)});
+      put(out::send{make_refusal(reason_code::malformed_packet, facts_.version, now_.wall)});
     put(out::close_link{});
     lost_ = true;
     return;
@@ -136,7 +138,7 @@ void session_core::on(in::ticked&) {
       return refuse(reason_code::not_authorized);
     }
     if (reauthenticating_) {
-      report(security_kind::challenge_expired, "renewal", to_bytes(key_.device.view()));
+      report(security_kind::challenge_expired, "renewal");
       return close_with(close_reason::session_expired, reason_code::not_authorized, "renewal");
     }
   }
@@ -157,7 +159,7 @@ void session_core::on(in::output_refused&) {
     return;
   if (phase_ != phase::attached)
     return close_silently();
-  report(security_kind::slow_consumer, "buffer_full", to_bytes(key_.device.view()));
+  report(security_kind::slow_consumer, "buffer_full");
   close_with(close_reason::slow_consumer);
 }
 
@@ -248,7 +250,7 @@ void session_core::on(in::inbox_answered& answer) {
     return;
   inbox_asked_ = false;
   if (!answer.yours) {
-    report(security_kind::takeover, "inbox", to_bytes(key_.device.view()));
+    report(security_kind::takeover, "inbox");
     return close_with(close_reason::inbox_taken);
   }
   inbox_mine_ = true;
@@ -277,7 +279,7 @@ void session_core::on(in::close& what) {
     return close_with(what.reason);
   if (phase_ == phase::opening || phase_ == phase::attaching) {
     if (!lost_) {
-      put(out::send{make_refusal(reason_code::server_unavailable, now_.wall)});
+      put(out::send{make_refusal(reason_code::server_unavailable, facts_.version, now_.wall)});
       put(out::close_link{});
     }
     lost_ = true;
@@ -311,7 +313,7 @@ void session_core::pump_inbound(bool all) {
   for (auto& one : inbound_.submit_ready(now_, all))
     put(out::submit{one.slot, one.attempt, {key_.identity, key_.device, std::move(one.raw)}});
   if (inbound_.was_limited())
-    report(security_kind::rate_limit, "batches", to_bytes(key_.device.view()));
+    report(security_kind::rate_limit, "batches");
   for (auto& answer : inbound_.take_answers()) {
     if (answer.receipt)
       publish_if_subscribed(topic_role::receipts, *answer.receipt);
@@ -354,7 +356,7 @@ void session_core::pump_delivery() {
   if (!std::exchange(output_paused_, true))
     paused_since_ = now_.steady;
   if (now_.steady >= paused_since_ + settings_.output_stalled_ms) {
-    report(security_kind::slow_consumer, "stalled", to_bytes(key_.device.view()));
+    report(security_kind::slow_consumer, "stalled");
     close_with(close_reason::slow_consumer);
   }
 }
@@ -453,7 +455,7 @@ void session_core::say_goodbye(close_reason why, reason_code code, std::string_v
 }
 
 void session_core::protocol_error(reason_code code, std::string_view detail) {
-  report(security_kind::malformed_packet, detail, to_bytes(key_.device.view()));
+  report(security_kind::malformed_packet, detail);
   close_with(close_reason::protocol_error, code, detail);
 }
 
@@ -483,8 +485,10 @@ std::size_t session_core::delivery_bytes_max() const {
 
 void session_core::send(mqtt::packet packet) { put(out::send{std::move(packet)}); }
 
-void session_core::report(security_kind kind, std::string_view detail, bytes subject) {
-  put(out::report{kind, std::move(subject), {}, detail});
+void session_core::report(security_kind kind, std::string_view detail) {
+  const bool known = !key_.identity.is_zero();  // proved
+  put(out::report{kind, known ? to_bytes(key_.identity.view()) : bytes{},
+                  known ? to_bytes(key_.device.view()) : bytes{}, detail});
 }
 
 } // namespace signet

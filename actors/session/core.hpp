@@ -112,7 +112,7 @@ private:
 
   void put(session_output one) { outputs_.push_back(std::move(one)); }
   void send(mqtt::packet packet);
-  void report(security_kind kind, std::string_view detail, bytes subject = {});
+  void report(security_kind kind, std::string_view detail);
   bool v5() const { return facts_.v5(); }
 
   surroundings around_;

@@ -34,7 +34,7 @@ void session_core::take(mqtt::publish& packet) {
   if (!standing())
     return;
   const auto refuse = [&](reason_code code, std::string_view detail) {
-    report(security_kind::permission_denied, detail, to_bytes(key_.device.view()));
+    report(security_kind::permission_denied, detail);
     close_with(close_reason::protocol_error, code, detail);
   };
   if (packet.quality == mqtt::qos::exactly_once)
@@ -51,7 +51,7 @@ void session_core::take(mqtt::publish& packet) {
     // 3.1.1 leaves only a positive ack, which would be a lie, or the end.
     if (!v5() || packet.quality == mqtt::qos::at_most_once)
       return refuse(reason_code::not_authorized, "publish");
-    report(security_kind::permission_denied, "publish", to_bytes(key_.device.view()));
+    report(security_kind::permission_denied, "publish");
     inbound_.complete(inbound_.open(packet.id), reason_code::not_authorized);
     return pump_inbound();
   }
@@ -73,11 +73,11 @@ void session_core::take(mqtt::publish& packet) {
 void session_core::take_position(std::uint64_t slot, bytes_view payload) {
   const auto position = read_position(payload);
   if (!position) {
-    report(security_kind::malformed_payload, "ack", to_bytes(key_.device.view()));
+    report(security_kind::malformed_payload, "ack");
     return refuse_request(slot, ec::malformed, reason_code::payload_format_invalid);
   }
   if (*position > around_.reads.inbox_end(key_.identity)) {
-    report(security_kind::permission_denied, "position", to_bytes(key_.device.view()));
+    report(security_kind::permission_denied, "position");
     return refuse_request(slot, ec::not_found, reason_code::implementation_specific_error);
   }
   moved(delivery_.acknowledged_up_to(*position));
@@ -87,13 +87,13 @@ void session_core::take_position(std::uint64_t slot, bytes_view payload) {
 void session_core::take_session_request(std::uint64_t slot, bytes_view payload) {
   const auto request = read_session_request(payload);
   if (!request) {
-    report(security_kind::malformed_payload, "session", to_bytes(key_.device.view()));
+    report(security_kind::malformed_payload, "session");
     return refuse_request(slot, ec::malformed, reason_code::payload_format_invalid);
   }
   if (const auto* renew = std::get_if<renew_request>(&*request))
     return renew_by_token(slot, renew->token);
   if (!lookups_.take(now_.steady)) {
-    report(security_kind::rate_limit, "requests", to_bytes(key_.device.view()));
+    report(security_kind::rate_limit, "requests");
     return refuse_request(slot, ec::rate_limited, reason_code::quota_exceeded);
   }
   if (const auto* mode = std::get_if<explicit_acks_request>(&*request)) {
@@ -116,12 +116,12 @@ void session_core::renew_by_token(std::uint64_t slot, const std::string& token) 
   if (renewing_ || challenger_.waiting())
     return refuse_request(slot, ec::overloaded, reason_code::implementation_specific_error);
   if (!around_.gate.may_try(now_.steady) || !around_.gate.may_verify(now_.steady)) {
-    report(security_kind::rate_limit, "verifications", to_bytes(key_.device.view()));
+    report(security_kind::rate_limit, "verifications");
     return refuse_request(slot, ec::rate_limited, reason_code::quota_exceeded);
   }
   auto verdict = judge_token(around_.proofs, key_.identity.hex(), token, key_.client_id, now_, around_.reads);
   if (verdict && verdict->key != key_)
-    verdict = tl::make_unexpected(disproved{security_kind::login_failed, "foreign_key", {}, false});
+    verdict = tl::make_unexpected(disproved{security_kind::login_failed, "foreign_key", {}, {}, false});
   if (!verdict) {
     renewal_failed(verdict.error());
     return refuse_request(slot, ec::not_authorized, reason_code::not_authorized);
@@ -131,7 +131,7 @@ void session_core::renew_by_token(std::uint64_t slot, const std::string& token) 
 }
 
 void session_core::renewal_failed(const disproved& why) {
-  report(why.kind, why.detail, to_bytes(key_.device.view()));
+  report(why.kind, why.detail);
   around_.gate.login_failed(now_.steady);
 }
 
@@ -139,7 +139,7 @@ void session_core::take_identity_request(std::uint64_t slot, bytes_view payload)
   auto request = read_identity_request(payload);
   identity_reply reply;
   if (!request) {
-    report(security_kind::malformed_payload, "identity", to_bytes(key_.device.view()));
+    report(security_kind::malformed_payload, "identity");
     reply.code = request.error().code;
     publish_if_subscribed(topic_role::identity, make_identity_answer(reply));
     return inbound_.complete(slot, reason_code::payload_format_invalid, name(reply.code));
@@ -151,7 +151,7 @@ void session_core::take_identity_request(std::uint64_t slot, bytes_view payload)
     inbound_.complete(slot, ack, code == ec::ok ? std::string_view{} : name(code));
   };
   const auto limited = [&] {
-    report(security_kind::rate_limit, "identities", to_bytes(key_.device.view()));
+    report(security_kind::rate_limit, "identities");
     answer(ec::rate_limited, reason_code::quota_exceeded);
   };
 
@@ -161,7 +161,7 @@ void session_core::take_identity_request(std::uint64_t slot, bytes_view payload)
     const auto version = identity_version::open(publish->version);
     if (!version) {
       if (version.error().code == ec::no_possession)
-        report(security_kind::bad_signature, "possession", to_bytes(key_.device.view()));
+        report(security_kind::bad_signature, "possession");
       return answer(version.error().code, reason_code::implementation_specific_error);
     }
     if (version->is_first() && !around_.reads.owner_of(version->link()) &&
@@ -211,7 +211,7 @@ void session_core::take(mqtt::subscribe& packet) {
       verdict = {topic_role::foreign, v5() ? reason_code::quota_exceeded : reason_code::unspecified_error};
     answer.codes.push_back(verdict.code);
     if (verdict.role == topic_role::foreign) {
-      report(security_kind::permission_denied, "subscribe", to_bytes(key_.device.view()));
+      report(security_kind::permission_denied, "subscribe");
       continue;
     }
     subscribed_.grant(verdict.role, verdict.code == reason_code::granted_qos_0 ? mqtt::qos::at_most_once
@@ -272,12 +272,12 @@ void session_core::take(mqtt::auth& packet) {
     if (reauthenticating_ || renewing_)
       return protocol_error(reason_code::protocol_error, "auth_running");
     if (!around_.gate.may_try(now_.steady) || !around_.gate.may_verify(now_.steady)) {
-      report(security_kind::rate_limit, "verifications", to_bytes(key_.device.view()));
+      report(security_kind::rate_limit, "verifications");
       return close_with(close_reason::rate_limited, reason_code::quota_exceeded);
     }
     auto challenge = challenger_.challenge(around_.proofs, data, key_.client_id, around_.random);
     if (!challenge)
-      return failed({security_kind::login_failed, "malformed", {}, false});
+      return failed({security_kind::login_failed, "malformed", {}, {}, false});
     reauthenticating_ = true;
     life_.begin_step(now_.steady, settings_.proof_ms);
     mqtt::auth answer;
@@ -292,7 +292,7 @@ void session_core::take(mqtt::auth& packet) {
   if (!verdict)
     return failed(verdict.error());
   if (verdict->key != key_)
-    return failed({security_kind::login_failed, "foreign_key", {}, false});
+    return failed({security_kind::login_failed, "foreign_key", {}, {}, false});
   life_.end_step();
   renewing_ = renewal{{key_, epoch_, verdict->expires, verdict->token}, std::nullopt};
   put(out::renew_session{renewing_->what});

@@ -22,12 +22,12 @@ reason_code connack_code(reason_code code) {
 } // namespace
 
 void session_core::refuse(reason_code code) {
-  put(out::send{make_refusal(connack_code(code), now_.wall)});
+  put(out::send{make_refusal(connack_code(code), facts_.version, now_.wall)});
   close_silently();
 }
 
 void session_core::fail_login(const disproved& why) {
-  report(why.kind, why.detail, why.subject);
+  put(out::report{why.kind, why.subject, why.object, why.detail});
   if (why.rate_limited)
     return refuse(reason_code::connection_rate_exceeded);
   around_.gate.login_failed(now_.steady);
@@ -64,7 +64,7 @@ void session_core::take_connect(mqtt::connect& packet) {
   auto hello = packet.props.find_binary(property_id::authentication_data).value_or(bytes_view{});
   auto challenge = challenger_.challenge(around_.proofs, hello, facts_.client_id, around_.random);
   if (!challenge)
-    return fail_login({security_kind::login_failed, "malformed", {}, false});
+    return fail_login({security_kind::login_failed, "malformed", {}, {}, false});
   phase_ = phase::proving;
   life_.begin_step(now_.steady, settings_.proof_ms);
   mqtt::auth answer;
@@ -91,7 +91,7 @@ void session_core::judged(proof_verdict verdict) {
   key_ = verdict->key;
   expires_ = verdict->expires;
   if (around_.gate.storm_wait_ms(key_, now_.steady) > 0) {
-    report(security_kind::takeover_storm, "refused", to_bytes(key_.device.view()));
+    report(security_kind::takeover_storm, "refused");
     return refuse(reason_code::connection_rate_exceeded);
   }
   phase_ = phase::opening;
@@ -110,7 +110,7 @@ void session_core::on(in::opening_answered& answer) {
   if (applied.code != ec::ok) {
     around_.gate.login_failed(now_.steady);
     if (applied.code != ec::token_spent && applied.code != ec::key_collision)  // apply has recorded those
-      report(security_kind::login_failed, name(applied.code), to_bytes(key_.device.view()));
+      report(security_kind::login_failed, name(applied.code));
     return lost_ ? close_silently() : refuse(reason_code::not_authorized);
   }
   epoch_ = applied.epoch;

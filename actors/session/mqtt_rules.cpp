@@ -1,6 +1,7 @@
 #include "actors/session/mqtt_rules.hpp"
 
 #include "messages/envelope/login.hpp"
+#include "messages/mqtt/codec.hpp"
 #include "messages/mqtt/topics.hpp"
 
 #include <algorithm>
@@ -89,10 +90,14 @@ mqtt::connack make_connack(const connect_facts& facts, const session_settings& s
   return out;
 }
 
-mqtt::connack make_refusal(reason_code code, wall_ms now) {
+mqtt::connack make_refusal(reason_code code, mqtt::protocol_version version, wall_ms now) {
   mqtt::connack out;
+  if (version == mqtt::protocol_version::v311) {
+    out.code = mqtt::nearest_v311(code);
+    return out;
+  }
   out.code = code;
-  // The codec drops it for 3.1.1. Clients with a wrong clock can make a token that holds.
+  // Clients with a wrong clock can make a token that holds.
   out.props.add_user("server-time", fixed_time(now));
   return out;
 }

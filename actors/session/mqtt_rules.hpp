@@ -37,7 +37,7 @@ tl::expected<connect_facts, connect_refusal> read_connect(const mqtt::connect& a
 mqtt::connack make_connack(const connect_facts& facts, const session_settings& settings, bool session_present,
                            wall_ms expires, wall_ms now);
 /// Every refusal behind the form of CONNECT: the same bytes, apart from the time in fixed width, whoever asked.
-mqtt::connack make_refusal(mqtt::reason_code code, wall_ms now);
+mqtt::connack make_refusal(mqtt::reason_code code, mqtt::protocol_version version, wall_ms now);
 
 /// Milliseconds in thirteen digits, so that the size tells nothing.
 std::string fixed_time(wall_ms at);

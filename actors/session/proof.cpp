@@ -30,9 +30,13 @@ standing_verdict judge_key(bool signature_holds, const std::optional<key_standin
   return out;
 }
 
-tl::unexpected<disproved> refuse(std::string_view detail, bytes subject = {},
+tl::unexpected<disproved> refuse(std::string_view detail, security_kind kind = security_kind::login_failed) {
+  return tl::make_unexpected(disproved{kind, detail, {}, {}, false});
+}
+// Behind a signature that verified.
+tl::unexpected<disproved> refuse(std::string_view detail, const permalink& who, const public_key& device,
                                  security_kind kind = security_kind::login_failed) {
-  return tl::make_unexpected(disproved{kind, detail, std::move(subject), false});
+  return tl::make_unexpected(disproved{kind, detail, to_bytes(who.view()), to_bytes(device.view()), false});
 }
 
 // Something to verify when there is nothing: a real key and a real signature, of something else, so that the work is
@@ -80,7 +84,7 @@ std::optional<bytes> login_challenger::challenge(const proof_context& context, b
 proof_verdict login_challenger::judge(const proof_context& context, bytes_view answer, moment now,
                                       session_reads& reads, session_gate& gate) {
   if (!transcript_)
-    return refuse("no_challenge", {}, security_kind::replayed_login);
+    return refuse("no_challenge", security_kind::replayed_login);
   const auto transcript = std::move(*transcript_);
   transcript_.reset();
 
@@ -96,18 +100,18 @@ proof_verdict login_challenger::judge(const proof_context& context, bytes_view a
   proven out;
   if (verdict.verified && !verdict.known && !given->identity.empty()) {
     if (!gate.may_create_identity(now.steady)) {
-      auto refusal = refuse("identities", to_bytes(device.view()), security_kind::rate_limit);
+      auto refusal = refuse("identities", who, device, security_kind::rate_limit);
       refusal.value().rate_limited = true;
       return refusal;
     }
     auto identity = identity_version::open(given->identity);
     if (!identity)
-      return refuse("malformed_identity", to_bytes(device.view()));
+      return refuse("malformed_identity", who, device);
     if (identity->permalink() != who || !identity->has(device, key_purpose::sign))
-      return refuse("foreign_identity", to_bytes(device.view()));
+      return refuse("foreign_identity", who, device);
     out.identity = std::move(given->identity);
   } else if (!verdict.problem.empty()) {
-    return refuse(verdict.problem, verdict.verified ? to_bytes(device.view()) : bytes{});
+    return verdict.verified ? refuse(verdict.problem, who, device) : refuse(verdict.problem);
   }
   out.key = {who, device, transcript.client_id};
   out.expires = proof_end(context.settings, now.wall);
@@ -126,21 +130,21 @@ proof_verdict judge_token(const proof_context& context, std::string_view user_na
 
   const auto& claims = token->claims();
   const auto verdict = judge_key(holds, found, *who);
-  const auto subject = verdict.verified ? to_bytes(claims.device_key.view()) : bytes{};
+  const auto& device = claims.device_key;
   if (!verdict.problem.empty())
-    return refuse(verdict.problem, subject);
+    return verdict.verified ? refuse(verdict.problem, *who, device) : refuse(verdict.problem);
   if (claims.cluster != context.cluster)
-    return refuse("foreign_cluster", subject);
+    return refuse("foreign_cluster", *who, device);
   if (claims.client_id != client_id)
-    return refuse("foreign_client_id", subject);
+    return refuse("foreign_client_id", *who, device);
   const auto life_max = claims.reusable ? context.settings.reusable_token_s_max : context.settings.token_s_max;
   if (claims.life_s > life_max)
-    return refuse("token_life", subject);
+    return refuse("token_life", *who, device);
   if (!check_life(claims, now.wall))
-    return refuse("token_expired", subject);
+    return refuse("token_expired", *who, device);
   const bool tls = context.channel == channel_kind::tls || context.channel == channel_kind::wss;
   if (claims.reusable && (!context.settings.reusable_tokens || !(tls || context.loopback)))
-    return refuse("reusable_token", subject);
+    return refuse("reusable_token", *who, device);
 
   proven out;
   out.key = {*who, claims.device_key, client_id};

@@ -29,7 +29,8 @@ struct proven {
 struct disproved {
   security_kind kind = security_kind::login_failed;
   std::string_view detail;   ///< closed set of words
-  bytes subject;             ///< the device key, only if its signature verified
+  /// Identity and device key as claimed, only if the key's signature verified: strangers put no names into the log.
+  bytes subject, object;
   bool rate_limited = false; ///< refused before any work: may be said
 };
 

@@ -203,6 +203,7 @@ public:
   std::vector<link_state> states;
   std::size_t credit = 0, inbox_asked = 0, inbox_left = 0, bytes_before_attached = 0;
   std::size_t output_queued = 0;
+  std::size_t packet_bytes_max = 0;  ///< that the link may take in
   bool link_closed = false;
   std::vector<std::string> faults;  ///< broken invariants of the outputs themselves
 
@@ -392,7 +393,10 @@ public:
 
 private:
   void fault(std::string what) { faults.push_back(std::move(what)); }
-  void take(out::allow& what) { states.push_back(what.state); }
+  void take(out::allow& what) {
+    states.push_back(what.state);
+    packet_bytes_max = what.packet_bytes_max;
+  }
   void take(out::limit_output& what) { output_max_ = what.packet_bytes_max; }
   void take(out::send& what) {
     if (link_closed)

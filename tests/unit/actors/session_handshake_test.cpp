@@ -417,6 +417,8 @@ BOOST_AUTO_TEST_CASE(limits_refuse_before_any_work) {
   session_client second{world};
   second.connect_with_token(second.connect_packet(protocol_version::v311, "x"), alice, second.token(alice, "x"));
   BOOST_TEST(second.closed());
+  BOOST_TEST((second.connack().code == reason_code::server_unavailable));  // 3: come again later
+  BOOST_TEST(second.faults.empty());
   BOOST_TEST(world.verified == 0U);
   BOOST_TEST(second.reported(security_kind::rate_limit, "failed_logins"));
 }
