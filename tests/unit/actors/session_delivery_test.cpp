@@ -180,6 +180,19 @@ BOOST_AUTO_TEST_CASE(what_the_cursor_covers_already_is_not_sent_again_after_a_re
   BOOST_TEST(positions(again, 100'000) == range(3, 3), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_state_parked_before_others_read_on_begins_behind_the_cursor) {
+  session_client client{world};
+  client.attach(alice, "x", protocol_version::v5, false, 600);
+  client.read_inbox();
+  client.step(in::lost{});
+  world.deliver(alice.who, 3);
+  world.cursors[{alice.who, alice.devices[0].public_half()}] = inbox_position{2};
+  session_client again{world};
+  again.attach(alice, "x", protocol_version::v5, false, 600, client.left->state);
+  again.step(in::inbox_answered{true});
+  BOOST_TEST(positions(again) == range(3, 3), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(state_that_does_not_fit_the_new_connection_makes_the_session_absent) {
   world.deliver(alice.who, 3, 200'000);
   session_client client{world};
