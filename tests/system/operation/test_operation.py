@@ -74,7 +74,8 @@ class ClusterConf(unittest.TestCase):
         node = ShippedNode()
         self.addCleanup(node.__exit__, None, None, None)
         for before, after in (("receive_maximum = 32", "receive_maximum = 33"),
-                              ("idle_s = 3600", 'idle_s = "an hour"'), ("keep_alive_s = 300", "keep_alive_s = -1"), ('level = "info"', 'level = "loud"')):
+                              ("idle_s = 3600", 'idle_s = "an hour"'), ("keep_alive_s = 300", "keep_alive_s = -1"),
+                              ('level = "info"', 'level = "loud"')):
             text = (SOURCE / "cluster.conf").read_text()
             self.assertIn(before, text)
             node.config.write_text(text.replace(before, after, 1))
