@@ -203,10 +203,26 @@ status verdict(const std::vector<std::string>& problems) {
 
 void take_environment(std::vector<binding>& keys, const std::map<std::string, std::string>& environment,
                       std::vector<std::string>& problems) {
-  for (auto& key : keys)
-    if (auto found = environment.find(variable_of(key.path)); found != environment.end())
+  std::vector<std::string> known;
+  for (auto& key : keys) {
+    known.push_back(variable_of(key.path));
+    if (auto found = environment.find(known.back()); found != environment.end())
       if (auto problem = assign_text(key, found->second); !problem.empty())
         problems.push_back(found->first + ": " + problem);
+  }
+  // A variable that names a section, but none of its keys, is a mistake like an unknown key of the file. Others, like
+  // SIGNET_HOME, are not ours to judge.
+  for (const auto& [name, value] : environment) {
+    if (std::find(known.begin(), known.end(), name) != known.end())
+      continue;
+    for (const auto& key : keys)
+      if (name.starts_with(variable_of(key.path.substr(0, key.path.find('.') + 1)))) {
+        auto meant = closest(name, known);
+        problems.push_back("unknown variable " + name +
+                           (meant ? "; did you mean " + *meant + "?" : "; see cluster.conf for all keys"));
+        break;
+      }
+  }
 }
 
 std::string where(const toml::node& value) {
