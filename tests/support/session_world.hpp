@@ -89,9 +89,10 @@ public:
   // gate
   bool tries = true, verifications = true, creations = true;
   std::uint64_t storm_ms = 0;
-  std::size_t failures = 0, verified = 0;
+  std::size_t failures = 0, verified = 0, key_lookups = 0;
 
   std::optional<key_standing> find_key(const public_key& key) override {
+    ++key_lookups;
     const auto found = keys.find(key);
     return found == keys.end() ? std::nullopt : std::optional{found->second};
   }

@@ -203,6 +203,36 @@ BOOST_AUTO_TEST_CASE(refusals_are_the_same_bytes_for_known_and_unknown_identitie
   }
 }
 
+BOOST_AUTO_TEST_CASE(refusals_look_up_the_same_whoever_is_named_and_never_by_the_claimed_name) {
+  const auto stranger = signing_key::generate(world.random);
+  std::set<std::size_t> lookups;
+  const auto count = [&](auto act) {
+    world.key_lookups = 0;
+    act();
+    lookups.insert(world.key_lookups);
+  };
+  for (const auto* named : {&alice, &unborn, &mallory}) {
+    count([&] {
+      session_client client{world};
+      auto hello = client.hello(*named);
+      hello.device_key = stranger.public_half();
+      client.connect_enhanced(client.connect_packet(protocol_version::v5, "x"), hello);
+      client.prove(stranger);
+    });
+    count([&] {  // a right key, a wrong signature
+      session_client client{world};
+      client.connect_enhanced(client.connect_packet(protocol_version::v5, "x"), client.hello(*named));
+      client.prove(stranger);
+    });
+    for (const auto& text : {std::string{}, std::string{"garbage"}, session_client{world}.token(mallory, "y")})
+      count([&] {
+        session_client client{world};
+        client.connect_with_token(client.connect_packet(protocol_version::v5, "x"), *named, text);
+      });
+  }
+  BOOST_TEST(lookups == std::set<std::size_t>{1}, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(the_challenge_is_the_same_size_whoever_is_named) {
   std::set<std::size_t> sizes;
   for (const auto* who : {&alice, &unborn, &mallory}) {
