@@ -10,6 +10,18 @@ namespace signet {
 namespace {
 // One publish; more small messages than this go into the next.
 constexpr std::size_t messages_max = 4'096;
+// What a message takes in a delivery beside its body, and a bundle beside its messages, at most.
+constexpr std::size_t message_overhead_bytes = 32, bundle_overhead_bytes = 256;
+
+/// Whether the rest of a batch, from this leaf on, is better left for the next publish: it fits there whole, and here it
+/// would be cut. A cut batch costs a Merkle tree here and a second signature check at the reader.
+bool goes_whole_into_the_next(const stored_batch& batch, std::uint32_t leaf, std::size_t used_bytes,
+                              std::size_t payload_bytes_max) {
+  std::size_t rest = bundle_overhead_bytes;
+  for (; leaf < batch.size(); ++leaf)
+    rest += batch.body(leaf).size() + message_overhead_bytes;
+  return used_bytes + rest > payload_bytes_max && rest <= payload_bytes_max;
+}
 } // namespace
 
 std::optional<pulled_delivery> pull_inbox(const storage::read_txn& txn, const permalink& who, inbox_position first,
@@ -27,6 +39,11 @@ std::optional<pulled_delivery> pull_inbox(const storage::read_txn& txn, const pe
     for (const auto& slice : slices) {
       batches.push_back(storage::load_batch(txn, slice.index));
       const auto& batch = batches.back().batch;
+      if (!builder.empty() && !slice.leaves.empty() &&
+          goes_whole_into_the_next(batch, slice.leaves.front(), builder.size_bytes(), payload_bytes_max)) {
+        full = true;
+        break;
+      }
       for (const auto leaf : slice.leaves) {
         if (position > last || builder.message_count() >= messages_max) {
           full = true;
