@@ -12,8 +12,8 @@ struct pulled_delivery {
   inbox_position last{};  ///< positions [first, last] are in it
 };
 
-/// Packs positions from `first` on, up to `last` (at least `first`) or as much as fits. A message that would not fit even
-/// alone goes by reference, so it never blocks those behind it. Nothing: the inbox ends before `first`.
+/// Packs positions from `first` on, up to `last` (at least `first`) or as much as fits. A message that would not fit
+/// even alone goes by reference, so it never blocks those behind it. Nothing: the inbox ends before `first`.
 /// `payload_bytes_max` ≥ delivery_bytes_min. Throws storage_failure.
 std::optional<pulled_delivery> pull_inbox(const storage::read_txn& txn, const permalink& who, inbox_position first,
                                           inbox_position last, std::size_t payload_bytes_max);

@@ -6,7 +6,7 @@
 //   * The cursor moves only over positions that the client has acknowledged, contiguously from where it stands: a
 //     PUBACK out of order waits for those before it.
 //   * Nothing is sent twice on one connection unless the client asks (deliver_from). After a reconnect with the table
-//     at hand the same ids come again, in the same order, with DUP; without it, everything behind the cursor comes anew.
+//     at hand the same ids come again, in the same order, with DUP; without it, what is behind the cursor comes anew.
 //   * A late or foreign PUBACK changes nothing.
 // No I/O, no clock.
 

@@ -46,7 +46,7 @@ steady_ms session_core::next_deadline(moment now) {
   return next;
 }
 
-// ---- inputs ------------------------------------------------------------------------------------------------------------
+// ---- inputs ---------------------------------------------------------------------------------------------------------
 
 void session_core::on(in::packet_came& came) {
   auto& packet = came.packet;
@@ -227,8 +227,9 @@ void session_core::on(in::identity_answered& answer) {
     reply.standing = answer.outcome.answer.standing;
   }
   publish_if_subscribed(topic_role::identity, make_identity_answer(reply));
-  inbound_.complete(asked.slot, reply.code == ec::ok ? reason_code::success : reason_code::implementation_specific_error,
-                    reply.code == ec::ok ? std::string_view{} : name(reply.code));
+  const bool published = reply.code == ec::ok;
+  inbound_.complete(asked.slot, published ? reason_code::success : reason_code::implementation_specific_error,
+                    published ? std::string_view{} : name(reply.code));
   pump_inbound();
   // A new version may have revoked the very key of this session: it ends now, after its answer.
   if (phase_ == phase::attached)
@@ -305,7 +306,7 @@ void session_core::on(in::yield&) {
   put(out::hand_over{std::move(state)});
 }
 
-// ---- what follows ------------------------------------------------------------------------------------------------------
+// ---- what follows ---------------------------------------------------------------------------------------------------
 
 void session_core::pump_inbound(bool all) {
   if (phase_ != phase::attached)
@@ -432,7 +433,7 @@ void session_core::refuse_request(std::uint64_t slot, ec why, reason_code code) 
   inbound_.complete(slot, code, name(why));
 }
 
-// ---- the end -----------------------------------------------------------------------------------------------------------
+// ---- the end --------------------------------------------------------------------------------------------------------
 
 void session_core::close_with(close_reason why) { close_with(why, disconnect_code(why)); }
 

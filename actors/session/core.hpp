@@ -4,8 +4,8 @@
 //
 // The problem: a stranger talks first, the answers to what a session asks come later and in any order, and at every
 // moment the link may break, another connection may take over, the proof may run out or the key be revoked. Invariants:
-//   * Nothing but AUTH 0x18 and one CONNACK leaves before the proof is committed and the old connection of that client id
-//     has stopped. Refusals look the same whether or not anything of what was named exists (see proof.hpp).
+//   * Nothing but AUTH 0x18 and one CONNACK leaves before the proof is committed and the old connection of that client
+//     id has stopped. Refusals look the same whether or not anything of what was named exists (see proof.hpp).
 //   * A PUBACK leaves after the answer of whoever made it durable, in the order of arrival (see inbound.hpp).
 //   * The cursor moves over acknowledged positions only (see actors/delivery/window.hpp).
 //   * Rights are asked for in every step that publishes or delivers: epoch, expiry and key, as the views say now.

@@ -28,7 +28,7 @@ void session_core::take_attached(mqtt::packet& packet) {
   }
 }
 
-// ---- publish -----------------------------------------------------------------------------------------------------------
+// ---- publish --------------------------------------------------------------------------------------------------------
 
 void session_core::take(mqtt::publish& packet) {
   if (!standing())
@@ -190,7 +190,7 @@ void session_core::take_identity_request(std::uint64_t slot, bytes_view payload)
   answer(ec::ok, reason_code::success);
 }
 
-// ---- acknowledgements, subscriptions -----------------------------------------------------------------------------------
+// ---- acknowledgements, subscriptions --------------------------------------------------------------------------------
 
 void session_core::take(mqtt::puback& packet) {
   moved(delivery_.acknowledged(packet.id, explicit_acks_));
@@ -245,7 +245,7 @@ void session_core::take(mqtt::unsubscribe& packet) {
   send(std::move(answer));
 }
 
-// ---- the client goes, or proves itself again ---------------------------------------------------------------------------
+// ---- the client goes, or proves itself again ------------------------------------------------------------------------
 
 void session_core::take(mqtt::disconnect& packet) {
   if (const auto expiry = packet.props.find_number(property_id::session_expiry_interval)) {

@@ -7,7 +7,7 @@
 //   * Slots are answered from the front, each once, in the order of arrival; QoS 0 publishes are slots without answer.
 //   * Nothing is answered while its outcome is unknown. What may have been proposed is never called refused.
 //   * After a failure at slot k, every batch from k on is submitted again in order (go-back-N). Answers of older
-//     attempts are ignored. Messages that were accepted the first time are duplicates the second time: good all the same.
+//     attempts are ignored. Messages that were accepted the first time are duplicates the second time: just as good.
 //   * At most `window` batches are submitted at a time; the others wait, and so does reading (see full()).
 // No I/O, no clock of its own.
 

@@ -57,7 +57,8 @@ bytes refused_notice(wall_ms now, std::string_view error_name) {
 }
 
 result<inbox_position> read_position(bytes_view raw) {
-  return read_outer<schema::Position>(raw, request_bytes_max, [](schema::Position::Reader in) -> result<inbox_position> {
+  return read_outer<schema::Position>(raw, request_bytes_max,
+                                      [](schema::Position::Reader in) -> result<inbox_position> {
     return inbox_position{in.getPosition()};
   });
 }

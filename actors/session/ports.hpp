@@ -23,7 +23,7 @@ constexpr steady_ms operator+(steady_ms at, std::uint64_t ms) { return steady_ms
 /// Further away than any deadline.
 inline constexpr steady_ms never{~std::uint64_t{0}};
 
-// ---- storage, read only ------------------------------------------------------------------------------------------------
+// ---- storage, read only ---------------------------------------------------------------------------------------------
 
 /// Whose a key is, and whether it may speak for them now.
 struct key_standing {
@@ -71,7 +71,7 @@ public:
   virtual std::uint64_t storm_wait_ms(const session_key& key, steady_ms now) = 0;
 };
 
-// ---- inputs ------------------------------------------------------------------------------------------------------------
+// ---- inputs ---------------------------------------------------------------------------------------------------------
 
 /// What the replica said of an entry, or that it is not known (unknown_outcome), or that nothing happened (any other
 /// error).
@@ -110,7 +110,7 @@ using session_input =
                in::opening_answered, in::renewal_answered, in::identity_answered, in::batch_answered, in::attached,
                in::inbox_answered, in::inbox_grew, in::identity_moved, in::close, in::yield>;
 
-// ---- outputs, to be done in order --------------------------------------------------------------------------------------
+// ---- outputs, to be done in order -----------------------------------------------------------------------------------
 
 namespace out {
 struct allow { link_state state{}; std::size_t packet_bytes_max = 0; };

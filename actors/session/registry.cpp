@@ -114,7 +114,7 @@ session_registry_actor::behavior_type registry_state::make_behavior() {
           [this](status_asked) { return status(); }};
 }
 
-// ---- attach and take over ----------------------------------------------------------------------------------------------
+// ---- attach and take over -------------------------------------------------------------------------------------------
 
 caf::result<attach_answered> registry_state::attach(const attach_asked& request) {
   const auto who = name_of(request.key);
@@ -254,7 +254,7 @@ void registry_state::erase_if_empty(const client_name& who) {
     places_.erase(found);
 }
 
-// ---- inboxes -----------------------------------------------------------------------------------------------------------
+// ---- inboxes --------------------------------------------------------------------------------------------------------
 
 caf::result<inbox_granted> registry_state::ask_inbox(const inbox_asked& request) {
   const inbox_name which{request.identity, request.device};
@@ -283,7 +283,7 @@ void registry_state::leave_inbox(const inbox_left& what) {
     readers_.erase(found);
 }
 
-// ---- ticker, janitor ---------------------------------------------------------------------------------------------------
+// ---- ticker, janitor ------------------------------------------------------------------------------------------------
 
 void registry_state::wake(const wake_asked& wish) {
   const auto address = wish.session.address();
@@ -330,7 +330,8 @@ void registry_state::run_janitor() {
   for (auto& one : ended) {
     const auto here = places_.find(name_of(one.key));
     if (here != places_.end() && here->second.now && here->second.now->epoch == one.epoch)
-      caf::anon_send(here->second.now->session, tick_atom_v);  // it tells its client first, then comes back through left()
+      // It tells its client first, then comes back through left().
+      caf::anon_send(here->second.now->session, tick_atom_v);
     close_row(one.key, one.epoch, "session_expired");
   }
 }
@@ -359,7 +360,7 @@ void registry_state::write_closings() {
       [this](const caf::error&) { writing_ = false; });  // closing twice changes nothing: again with the next tick
 }
 
-// ---- operators ---------------------------------------------------------------------------------------------------------
+// ---- operators ------------------------------------------------------------------------------------------------------
 
 void registry_state::close(const close_sessions& which) {
   for (const auto& [who, here] : places_)

@@ -19,8 +19,8 @@ using std::chrono::milliseconds;
 // Deadlines closer than this get a timer of their own; the others wait for the registry's ticker.
 constexpr std::uint64_t own_timer_ms_max = 150;
 
-/// What a failed request means: our own code if the other side sent one; otherwise (timeout, receiver down) it may or may
-/// not have happened.
+/// What a failed request means: our own code if the other side sent one; otherwise (timeout, receiver down) it may or
+/// may not have happened.
 ec code_of(const caf::error& why) { return from_caf(why).code; }
 
 proof_context context_of(const session_services& services, const client_link& link) {
@@ -110,8 +110,8 @@ bool session_state::start(session_services_ptr services, client_link_ptr link) {
   const auto source = link_->source();
   auto ticket = services_->gate->admit(source, link_->loopback(), services_->clock->steady());
   if (!ticket) {
-    self_->send(services_->security,
-                security_event_seen{std::string{signet::name(security_kind::rate_limit)}, {}, {}, "connections", source});
+    self_->send(services_->security, security_event_seen{std::string{signet::name(security_kind::rate_limit)}, {}, {},
+                                                         "connections", source});
     link_->close();
     return false;
   }

@@ -8,7 +8,9 @@ namespace signet {
 
 session_settings session_settings_from(const node_settings& settings) {
   session_settings out;
-  const auto u32 = [](std::int64_t x) { return static_cast<std::uint32_t>(std::clamp<std::int64_t>(x, 0, 0xFFFFFFFF)); };
+  const auto u32 = [](std::int64_t x) {
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(x, 0, 0xFFFFFFFF));
+  };
   const auto& life = settings.sessions;
   out.reusable_tokens = life.reusable_tokens;
   out.token_s_max = u32(life.token_s);

@@ -1,6 +1,6 @@
 // A stranger before the proof: any bytes, in any pieces, at any time, through the real decoder into the real session.
-// Whatever it says, nothing leaves but an AUTH that continues and one CONNACK that refuses, 512 bytes in all; no entry is
-// proposed, no session found, nobody else disturbed.
+// Whatever it says, nothing leaves but an AUTH that continues and one CONNACK that refuses, 512 bytes in all; no entry
+// is proposed, no session found, nobody else disturbed.
 //
 // Input: steps of one byte (what) and what it needs. Bytes are fed raw; some steps feed a CONNECT or AUTH that is right
 // but for the proof, so that the states behind them are reached.
@@ -109,7 +109,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       }
       case 5: {  // a token whose signature is not alice's
-        auto packet = client.connect_packet(byte() % 2 ? mqtt::protocol_version::v5 : mqtt::protocol_version::v311, "phone");
+        const auto version = byte() % 2 ? mqtt::protocol_version::v5 : mqtt::protocol_version::v311;
+        auto packet = client.connect_packet(version, "phone");
         auto token = client.token(alice, "phone");
         token[token.size() - 10] = token[token.size() - 10] == 'A' ? 'B' : 'A';
         packet.user_name = alice.who.hex();

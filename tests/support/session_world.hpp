@@ -145,7 +145,8 @@ public:
     if (!what.identity.empty()) {
       const auto version = identity_version::open(what.identity);
       for (const auto& each : version->keys())
-        if (const auto found = keys.find(each.key); found != keys.end() && found->second.owner != version->permalink()) {
+        if (const auto found = keys.find(each.key);
+            found != keys.end() && found->second.owner != version->permalink()) {
           out.answer.code = ec::key_collision;
           return out;
         }
@@ -243,7 +244,8 @@ public:
     out.keep_alive_s = 60;
     return out;
   }
-  std::string token(const key_holder& who, const std::string& client_id, bool reusable = false, std::size_t device = 0) {
+  std::string token(const key_holder& who, const std::string& client_id, bool reusable = false,
+                    std::size_t device = 0) {
     token_claims claims;
     claims.reusable = reusable;
     claims.cluster = world_.cluster;
@@ -294,8 +296,8 @@ public:
     return out;
   }
   void prove(const signing_key& device, bytes identity = {}) {
-    say(auth_packet(mqtt::reason_code::continue_authentication,
-                    encode(login_proof{device.sign(label::login_client, transcript().encoded()), std::move(identity)})));
+    const auto proof = device.sign(label::login_client, transcript().encoded());
+    say(auth_packet(mqtt::reason_code::continue_authentication, encode(login_proof{proof, std::move(identity)})));
   }
   void reauthenticate(const login_hello& hello) {
     hello_ = hello;

@@ -1,5 +1,5 @@
-// Sessions, registry and their neighbours as actors: takeover, parking, redelivery, the janitor, and all of it in random
-// order against a model.
+// Sessions, registry and their neighbours as actors: takeover, parking, redelivery, the janitor, and all of it in
+// random order against a model.
 
 #include "messages/envelope/delivery.hpp"
 #include "tests/support/session_system.hpp"
@@ -314,6 +314,10 @@ void run(std::uint64_t seed) {
     std::set<std::uint64_t> acknowledged, received;
     std::uint64_t written = 0;
 
+    const auto write = [&](std::size_t count, std::size_t size) {
+      const auto batch = system.store.batch(alice, bob.id(), count, std::string(size, 'x'));
+      caf::anon_send(system.replica, propose_entry{share(batch_entry(batch.serialised))});
+    };
     const auto look = [&](connection& one) {
       const auto& sent = one.client->link->sent;
       for (; one.seen < sent.size(); ++one.seen) {
@@ -367,8 +371,7 @@ void run(std::uint64_t seed) {
           break;
         case 2:
         case 3:
-          caf::anon_send(system.replica, propose_entry{share(batch_entry(
-            system.store.batch(alice, bob.id(), 1 + random() % 3, std::string(random() % 3 ? 10 : 90'000, 'x')).serialised))});
+          write(1 + random() % 3, random() % 3 ? 10 : 90'000);
           break;
         case 4:
           if (auto* one = live(); one && one->client->attached() && !one->subscribed) {

@@ -46,7 +46,8 @@ BOOST_AUTO_TEST_CASE(every_filter_of_a_subscribe_is_judged_by_itself) {
   session_client client{world};
   client.attach(alice, "x");
   client.subscribe({"signet/v1/receipts", "signet/v1/outbox", "signet/v1/#", "signet/v1/session", "#", "+/v1/inbox",
-                    "$share/g/signet/v1/inbox", "$SYS/broker", "signet/v1/ack", "signet/v2/inbox", "signet/v1/identity"});
+                    "$share/g/signet/v1/inbox", "$SYS/broker", "signet/v1/ack", "signet/v2/inbox",
+                    "signet/v1/identity"});
   const auto answer = client.all<mqtt::suback>().at(0);
   BOOST_TEST(answer.id == 77);
   BOOST_TEST((answer.codes == codes{reason_code::granted_qos_1, reason_code::not_authorized,

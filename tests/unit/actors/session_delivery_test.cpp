@@ -173,7 +173,8 @@ BOOST_AUTO_TEST_CASE(what_the_cursor_covers_already_is_not_sent_again_after_a_re
   client.attach(alice, "x", protocol_version::v5, false, 600);
   client.read_inbox();
   client.step(in::lost{});
-  world.cursors[{alice.who, alice.devices[0].public_half()}] = inbox_position{2};  // by another connection of the device
+  // by another connection of the device
+  world.cursors[{alice.who, alice.devices[0].public_half()}] = inbox_position{2};
   session_client again{world};
   again.attach(alice, "x", protocol_version::v5, false, 600, client.left->state);
   again.step(in::inbox_answered{true});
