@@ -46,22 +46,26 @@ std::uint32_t random_seed() {
   return read_u32(raw.data());
 }
 
-[[noreturn]] void fail_stop(const std::string& why) {
+[[noreturn]] void stop_process(int code, const std::string& why) {
   // Nothing may be committed after a failed write or sync, so nothing is tidied up either.
-  spdlog::critical("storage_failed reason=\"{}\" exit=71 next=\"check the disk, then start the node again; "
-                   "what was acknowledged is durable\"", why);
+  spdlog::critical("{} reason=\"{}\" exit={} next=\"{}, then start the node again; what was acknowledged is durable\"",
+                   code == 71 ? "storage_failed" : "defect", why, code, code == 71 ? "check the disk" : "keep and report the lines above");
   spdlog::shutdown();
-  std::_Exit(71);
+  std::_Exit(code);
 }
+[[noreturn]] void fail_stop(const std::string& why) { stop_process(71, why); }
 
 status make_private_directory(const std::filesystem::path& directory) {
   std::error_code problem;
-  std::filesystem::create_directories(directory, problem);
+  if (std::filesystem::create_directories(directory, problem))
+    std::filesystem::permissions(directory, std::filesystem::perms::owner_all, problem);
   if (problem)
     return fail(ec::io, "cannot make " + directory.string() + ": " + problem.message());
-  std::filesystem::permissions(directory, std::filesystem::perms::owner_all, problem);
-  if (problem)
-    return fail(ec::io, "cannot make " + directory.string() + " private: " + problem.message());
+  // One that was there already keeps its mode, but must not let others in: keys will stand below it.
+  const auto mode = std::filesystem::status(directory, problem).permissions();
+  if (problem || (mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) != std::filesystem::perms::none)
+    return fail(ec::configuration, directory.string() + " is open to others; name another data directory, or: chmod 700 " +
+                                     directory.string());
   return {};
 }
 
@@ -137,10 +141,18 @@ result<cluster_id> found_store(const node_settings& settings, const storage::rep
   return what.cluster;
 }
 
-result<signing_key> load_or_make_node_key(const node_settings& settings) {
+/// Made once, while the store is founded: a store without its key is a copy, and clients have pinned the key.
+result<signing_key> load_node_key(const node_settings& settings, bool founding) {
   if (auto made = make_private_directory(settings.data / "keys"); !made)
     return tl::make_unexpected(made.error());
-  return load_or_make_key(settings.data / "keys" / "node.seed");
+  const auto file = settings.data / "keys" / "node.seed";
+  if (founding)
+    return load_or_make_key(file);
+  auto key = signing_key::load(file);
+  if (!key && key.error().code == ec::not_found)
+    return fail(ec::configuration, "the store in " + settings.data.string() + " has no node key; put " + file.string() +
+                                     " back from where this store was copied");
+  return key;
 }
 
 /// FRONT DOOR: holds the bridge while it runs. Last in the tree: whenever something in front of it is started anew, so
@@ -198,7 +210,7 @@ std::vector<supervision::child_spec> node::state::children() {
   std::vector<supervision::child_spec> out;
   // Never restarted: its failure has ended the process already.
   out.push_back(worker("replica", "replica", [this](starting& at) {
-    return at.self().spawn<caf::detached>(replica, replica_services{store, &system_clock(), fail_stop});
+    return at.self().spawn<caf::detached>(replica, replica_services{store, &system_clock(), stop_process});
   }));
   out.push_back(worker("security", "security", [](starting& at) {
     return at.self().spawn(security, at.get<replica_actor>("replica"));
@@ -272,7 +284,7 @@ caf::actor node::state::open_door(starting& at) {
 result<founded_node> found_node(const node_settings& settings) {
   if (auto made = make_private_directory(settings.data); !made)
     return tl::make_unexpected(made.error());
-  auto key = load_or_make_node_key(settings);
+  auto key = load_node_key(settings, true);
   if (!key)
     return tl::make_unexpected(key.error());
   auto cluster = found_store(settings, replica_options_from(settings));
@@ -289,27 +301,33 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
   if (auto made = make_private_directory(settings.data); !made)
     return tl::make_unexpected(made.error());
 
-  // 1. the store
+  // 1. the node's own key, and the store
   const auto how = replica_options_from(settings);
-  if (!storage::replica_store::present(settings.data)) {
-    if (!options.found_if_absent)
-      return fail(ec::not_found, "no store in " + settings.data.string() +
-                                   "; found one with: signet node init --config FILE --name " + settings.name);
+  const bool founding = !storage::replica_store::present(settings.data);
+  if (founding && !options.found_if_absent)
+    return fail(ec::configuration, "no store in " + settings.data.string() +
+                                     "; found one with: signet node init --config FILE --name " + settings.name);
+  auto key = load_node_key(settings, founding);
+  if (!key)
+    return tl::make_unexpected(key.error());
+  s->key = std::make_shared<const signing_key>(std::move(*key));
+  if (founding) {
     if (auto founded = found_store(settings, how); !founded)
       return tl::make_unexpected(founded.error());
   }
   auto opened = storage::replica_store::open(how, system_clock().steady(), system_clock().wall());
+  if (!opened && opened.error().code == ec::not_found && options.found_if_absent) {
+    // Killed while it was being founded: nothing stands there yet.
+    if (auto founded = found_store(settings, how); !founded)
+      return tl::make_unexpected(founded.error());
+    opened = storage::replica_store::open(how, system_clock().steady(), system_clock().wall());
+  }
   if (!opened)
     return tl::make_unexpected(opened.error());
   s->store = std::move(*opened);
   s->cluster = s->store->picture().cluster;
 
-  // 2. the node's own key
-  auto key = load_or_make_node_key(settings);
-  if (!key)
-    return tl::make_unexpected(key.error());
-  s->key = std::make_shared<const signing_key>(std::move(*key));
-
+  // 2. the keys of the bots
   if (settings.echo_bot) {
     auto keys = load_or_make_bot_keys(settings.data / "keys", "echo", system_random());
     if (!keys)
@@ -327,9 +345,9 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
   rules.rules.how = supervision::strategy::rest_for_one;
   s->root = s->system->spawn(supervision::supervisor, rules, s->children());
   auto first = s->first_door.get_future();
+  auto out = std::unique_ptr<node>(new node(std::move(s)));  // from here on its destructor stops the actors
   if (first.wait_for(30s) != std::future_status::ready)
     return fail(ec::internal, "the actors did not start within 30 s");
-  auto out = std::unique_ptr<node>(new node(std::move(s)));
   if (auto listening = first.get(); !listening)
     return tl::make_unexpected(listening.error());
 

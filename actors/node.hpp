@@ -22,8 +22,8 @@ result<founded_node> found_node(const node_settings& settings);
 
 class node {
 public:
-  /// Opens the store, starts the actors, listens. Errors say what to do next: not_found, locked, wrong_format,
-  /// configuration, corrupt, io.
+  /// Opens the store, starts the actors, listens. Errors say what to do next: configuration (also: no store), locked,
+  /// wrong_format, corrupt, io.
   static result<std::unique_ptr<node>> start(const node_settings& settings, const node_options& options);
   /// Drains, if stop() was not called.
   ~node();

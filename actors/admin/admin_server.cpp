@@ -6,6 +6,7 @@
 #include <boost/beast/http.hpp>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <thread>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ using local = asio::local::stream_protocol;
 namespace {
 constexpr auto patience = std::chrono::seconds(5);
 constexpr std::size_t header_bytes_max = 4'096;
+constexpr std::size_t path_bytes_max = sizeof(sockaddr_un::sun_path) - 1;
 
 bool may_ask(int socket) {
   ucred peer{};
@@ -60,7 +62,14 @@ struct conversation : std::enable_shared_from_this<conversation> {
     http::async_read(stream, buffer, parser, [me = shared_from_this()](beast::error_code problem, std::size_t) {
       if (problem)
         return;
-      me->response = answer_to(me->parser.get(), me->answers);
+      try {
+        me->response = answer_to(me->parser.get(), me->answers);
+      } catch (const std::exception& why) {
+        // The actors that meet the same will stop the node; this window only says what it saw.
+        me->response = {http::status::internal_server_error, 11};
+        me->response.body() = std::string(why.what()) + "\n";
+        me->response.prepare_payload();
+      }
       me->response.keep_alive(false);
       me->stream.expires_after(patience);
       http::async_write(me->stream, me->response, [me](beast::error_code, std::size_t) { me->stream.close(); });
@@ -104,6 +113,9 @@ admin_server::~admin_server() {
 }
 
 result<std::unique_ptr<admin_server>> admin_server::start(const std::filesystem::path& socket, admin_answers answers) {
+  if (socket.string().size() > path_bytes_max)
+    return fail(ec::configuration, "the path " + socket.string() + " is too long for a Unix socket (" + std::to_string(path_bytes_max) +
+                                     " bytes); give the data directory a shorter one");
   auto s = std::make_unique<state>();
   s->answers = std::move(answers);
   s->path = socket;
@@ -119,8 +131,7 @@ result<std::unique_ptr<admin_server>> admin_server::start(const std::filesystem:
   if (!problem)
     s->acceptor.listen(16, problem);
   if (problem)
-    return fail(ec::io, "admin socket " + socket.string() + ": " + problem.message() +
-                          (socket.string().size() > 100 ? " (the path of the data directory is too long)" : ""));
+    return fail(ec::io, "admin socket " + socket.string() + ": " + problem.message());
   s->accept();
   auto* at = s.get();
   s->thread = std::thread([at] { at->io.run(); });
@@ -128,6 +139,8 @@ result<std::unique_ptr<admin_server>> admin_server::start(const std::filesystem:
 }
 
 result<std::string> ask_admin(const std::filesystem::path& socket, const std::string& path) {
+  if (socket.string().size() > path_bytes_max)
+    return fail(ec::configuration, "the path " + socket.string() + " is too long for a Unix socket");
   asio::io_context io;
   beast::basic_stream<local> stream(io);
   beast::error_code problem;

@@ -1,5 +1,6 @@
 #include "actors/bridge/stream.hpp"
 
+#include <filesystem>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -204,6 +205,10 @@ result<std::shared_ptr<const tls_context>> tls_context::load(const std::string& 
   if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1)
     return unusable("cannot use the certificate", certificate, "listen.certificate must be a readable PEM file, the "
                     "server's certificate first, then its chain");
+  std::error_code unknown;
+  if (const auto mode = std::filesystem::status(key, unknown).permissions();
+      !unknown && (mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) != std::filesystem::perms::none)
+    return fail(ec::configuration, "others can read the key " + key + "; type: chmod 600 " + key);
   if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1)
     return unusable("cannot use the key", key, "listen.key must be a readable PEM file without passphrase, the key of "
                     + certificate);

@@ -47,11 +47,24 @@ void replica_state::start(replica_services services) {
 }
 
 replica_actor::behavior_type replica_state::make_behavior() {
-  return {[this](const propose_entry& request) { return propose(request); },
-          [this](follow_atom, const caf::actor& fanout) { follow(fanout); },
-          [this](turn_atom) { turn(); },
-          [this](tick_atom) { tick(); },
-          [this](status_asked) { return status(); }};
+  return {[this](const propose_entry& request) { return guarded([&] { return propose(request); }); },
+          [this](follow_atom, const caf::actor& fanout) { guarded([&] { follow(fanout); }); },
+          [this](turn_atom) { guarded([&] { turn(); }); },
+          [this](tick_atom) { guarded([&] { tick(); }); },
+          [this](status_asked) { return guarded([&] { return status(); }); }};
+}
+
+/// Whatever is thrown here may leave a transaction half done: nothing goes on in this process.
+template <class Verb>
+auto replica_state::guarded(Verb&& verb) -> decltype(verb()) {
+  try {
+    return verb();
+  } catch (const storage::storage_failure& why) {
+    services_.fail_stop(71, why.what());
+  } catch (...) {
+    services_.fail_stop(70, supervision::describe(std::current_exception()));
+  }
+  std::abort();  // fail_stop does not return
 }
 
 caf::result<entry_answer> replica_state::propose(const propose_entry& request) {
@@ -74,14 +87,7 @@ void replica_state::ask_for_turn() {
 
 void replica_state::turn() {
   turn_pending_ = false;
-  storage::turn_result done;
-  try {
-    done = services_.store->turn(services_.clock->steady(), services_.clock->wall());
-  } catch (const storage::storage_failure& why) {
-    services_.fail_stop(why.what());
-    self_->quit(caf::exit_reason::unhandled_exception);
-    return;
-  }
+  auto done = services_.store->turn(services_.clock->steady(), services_.clock->wall());
   ++turns_;
   // Wake the readers first: what they need to see is durable, and the authors' answers are many.
   if (done.advanced && fanout_)

@@ -19,8 +19,8 @@ namespace signet {
 struct replica_services {
   std::shared_ptr<storage::replica_store> store;  ///< used by this actor's thread alone, but for its readers
   clock_source* clock = &system_clock();
-  /// Called once, with the reason; must end the process.
-  std::function<void(const std::string&)> fail_stop;
+  /// Called once, with exit code (71: the disk, 70: a defect) and reason; ends the process.
+  std::function<void(int, const std::string&)> fail_stop;
 };
 
 class replica_state {
@@ -37,6 +37,8 @@ public:
   std::string status();
 
 private:
+  template <class Verb>
+  auto guarded(Verb&& verb) -> decltype(verb());
   void arm_tick();
   void ask_for_turn();
 

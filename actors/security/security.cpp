@@ -66,8 +66,10 @@ void security_state::write() {
 
 void security_state::written() {
   writing_ = false;
-  if (!counter_.empty() || !drained_.empty())
+  if (!drained_.empty())
     write();
+  else if (!counter_.empty() && !std::exchange(tick_pending_, true))
+    self_->delayed_send(self_, write_every, tick_atom_v);  // one entry a second, however much comes
 }
 
 std::string security_state::status() const {

@@ -9,6 +9,7 @@ struct lane_here {
   lane_number in_flight_n{};      // and what is on its way
   storage::lane_judge judge;      // begins behind what is on its way
   bool known_recipient = false;
+  bool uncertain = false;         // what is on its way may not come
   bool moved = false;
 };
 
@@ -39,8 +40,11 @@ lane_gate::verdict lane_gate::judge(const public_key& signer, std::span<const me
         auto tail = applied.tail(id);
         last->applied_n = tail.n;
         last->known_recipient = applied.recipient_known(header.recipient);
-        if (auto flying = in_flight_.find(id); flying != in_flight_.end() && flying->second.tail.n > tail.n)
-          tail = flying->second.tail;
+        if (auto flying = in_flight_.find(id); flying != in_flight_.end()) {
+          last->uncertain = flying->second.uncertain;
+          if (flying->second.tail.n > tail.n)
+            tail = flying->second.tail;
+        }
         last->in_flight_n = tail.n;
         last->judge = storage::lane_judge(tail.n, tail.link);
       }
@@ -53,6 +57,7 @@ lane_gate::verdict lane_gate::judge(const public_key& signer, std::span<const me
     if (header.n <= last->in_flight_n && header.n > last->applied_n) {
       // Stands in a batch that is not applied yet: apply will say duplicate or fork, and at which index.
       out.anything_to_write = true;
+      out.uncertain = out.uncertain || last->uncertain;
       said.code = outcome_code::duplicate;
       out.outcomes.push_back(said);
       continue;
@@ -63,11 +68,15 @@ lane_gate::verdict lane_gate::judge(const public_key& signer, std::span<const me
       last->moved = true;
       out.anything_to_write = true;
     } else if (said.code == outcome_code::fork) {
-      out.anything_to_write = true;  // the evidence belongs into the log
+      // The evidence belongs into the log, once.
+      out.anything_to_write = out.anything_to_write || !applied.fork_known(id, header.n, message.link);
     }
+    // While a lane is uncertain only what stands already can be judged.
+    if (last->uncertain && said.code != outcome_code::duplicate)
+      out.uncertain = true;
     out.outcomes.push_back(said);
   }
-  if (!out.anything_to_write)
+  if (out.uncertain || !out.anything_to_write)
     return out;
   out.ticket = ++last_ticket_;
   auto& batch = batches_[out.ticket];
@@ -91,10 +100,14 @@ void lane_gate::settled(std::uint64_t ticket, std::span<const outcome> actual) {
   bool as_predicted = actual.size() == batch.predicted.size();
   for (std::size_t i = 0; as_predicted && i < actual.size(); ++i)
     as_predicted = batch.predicted[i].code != outcome_code::accepted || actual[i].good();
-  for (const auto& lane : batch.lanes)
-    if (auto found = in_flight_.find(lane); found != in_flight_.end())
-      if (!as_predicted || --found->second.batches == 0)
-        in_flight_.erase(found);
+  for (const auto& lane : batch.lanes) {
+    auto found = in_flight_.find(lane);
+    if (found == in_flight_.end())
+      continue;
+    found->second.uncertain = found->second.uncertain || !as_predicted;
+    if (--found->second.batches == 0)
+      in_flight_.erase(found);
+  }
 }
 
 } // namespace signet

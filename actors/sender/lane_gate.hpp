@@ -3,7 +3,9 @@
 // a purpose: what cannot be accepted does not reach the log. Apply judges again, for good.
 //
 // A client sends its next batch before the last one is committed, so the gate remembers, for each lane with batches in
-// flight, the tail it expects. When the answer says otherwise, or is not known, it forgets the lane and reads it anew.
+// flight, the tail it expects. When an answer is not as predicted, or not known, the lane is uncertain until all its
+// batches are answered: a message that would be a gap then may well be the next one, so it is neither refused nor
+// proposed; the session sends it again a little later.
 
 #include "messages/envelope/batch.hpp"
 #include "messages/ids.hpp"
@@ -24,6 +26,8 @@ public:
   /// 1 <= n <= tail.
   virtual storage::standing_message standing(const lane_id& lane, lane_number n) = 0;
   virtual bool recipient_known(const permalink& who) = 0;
+  /// The evidence of this fork stands in the log already.
+  virtual bool fork_known(const lane_id& lane, lane_number n, const link& refused) = 0;
 };
 
 class lane_gate {
@@ -33,6 +37,8 @@ public:
   struct verdict {
     /// What apply will say if nothing else happens; `index` of an accepted one is not known yet.
     std::vector<outcome> outcomes;
+    /// True: nothing can be said now; ask again a little later.
+    bool uncertain = false;
     /// False: answer with `outcomes`, nothing is to be written. True: propose the batch, then call settled().
     bool anything_to_write = false;
     std::uint64_t ticket = 0;
@@ -48,7 +54,8 @@ public:
 private:
   struct lane_in_flight {
     lane_tail tail;
-    std::size_t batches = 0;
+    std::size_t batches = 0;  // exactly those in batches_ that name this lane
+    bool uncertain = false;
   };
   struct batch_in_flight {
     std::vector<lane_id> lanes;       // those it moves

@@ -28,6 +28,9 @@ public:
     return storage::find_message(txn_, lane, n).value_or(storage::standing_message{});
   }
   bool recipient_known(const permalink& who) override { return storage::find_identity(txn_, who).has_value(); }
+  bool fork_known(const lane_id& lane, lane_number n, const link& refused) override {
+    return storage::get<storage::table::forks>(txn_, {lane, n, refused}).has_value();
+  }
 
 private:
   const storage::read_txn& txn_;
@@ -106,6 +109,8 @@ caf::result<batch_answer> sender_state::submit(const submit_batch& request) {
     applied_lanes lanes(txn);
     verdict = gate_->judge(signer, verified->messages(), barred, lanes);
   }
+  if (verdict.uncertain)
+    return to_caf({ec::overloaded, "an earlier batch of this lane is not answered yet"});
   if (!verdict.anything_to_write) {
     if (barred)
       report(security_kind::permission_denied, author_, signer.view(), std::string(signet::name(*barred)));

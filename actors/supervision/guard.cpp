@@ -1,5 +1,7 @@
 #include "actors/supervision/guard.hpp"
 
+#include "storage/lmdb/environment.hpp"
+
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/message_view.hpp>
@@ -65,6 +67,22 @@ caf::error reason_of(const std::exception_ptr& failure) {
   return caf::make_error(caf::sec::runtime_error, describe(failure));
 }
 
+namespace {
+/// A row that is not what was written, or a disk that does not read: no restart of an actor mends that, and whoever asks
+/// again would be told the same. The process stops (71); a restart, or `signet verify`, says what is wrong.
+void stop_if_storage_failed(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const storage::storage_failure& why) {
+    spdlog::critical("storage_failed reason=\"{}\" exit=71 next=\"stop using this disk or file: signet verify DATA names what is wrong\"",
+                     cut(why.what()));
+    spdlog::shutdown();
+    std::_Exit(71);
+  } catch (...) {
+  }
+}
+} // namespace
+
 std::string describe(const caf::error& reason) {
   if (is_normal(reason))
     return "normal";
@@ -86,6 +104,7 @@ bool is_normal(const caf::error& reason) { return !reason || reason == caf::exit
 void guard(caf::scheduled_actor* self) {
   self->set_exception_handler([](caf::scheduled_actor* me, std::exception_ptr& failure) -> caf::error {
     auto reason = reason_of(failure);
+    stop_if_storage_failed(failure);
     const auto* poison = me->current_mailbox_element();
     spdlog::error("actor_failed actor={} actor_id={} message_type=\"{}\" reason=\"{}\"", me->name(), me->id(),
                   poison != nullptr ? type_of(me, poison->content()) : "", describe(failure));

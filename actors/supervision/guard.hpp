@@ -12,6 +12,7 @@
 
 namespace signet::supervision {
 
+/// A storage_failure ends the process with exit code 71, whichever actor met it.
 /// The first line of every actor: sets exception, error, down and default handlers. An actor that monitors others sets
 /// its own down handler afterwards. Without this CAF prints to stdout.
 void guard(caf::scheduled_actor* self);

@@ -59,6 +59,7 @@ inline certificate_files make_certificate(const std::filesystem::path& directory
   write(out.key, [&](FILE* file) {
     return PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
   });
+  std::filesystem::permissions(out.key, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   return out;
 }
 

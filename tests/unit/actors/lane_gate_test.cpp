@@ -38,7 +38,7 @@ struct state : lane_lookup {
   }
   bool recipient_known(const permalink& who) override { return who != nobody; }
   bool evidence_stands = false;
-  bool fork_known(const lane_id&, lane_number, const link&) override { return evidence_stands; }
+  bool fork_known(const lane_id&, lane_number, const signet::link&) override { return evidence_stands; }
 };
 
 message_view message(const permalink& to, std::uint64_t n, std::uint8_t salt = 0) {
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(after_a_failure_a_lane_is_uncertain_until_all_its_batches_a
   auto second = judge({message(bob, 2)});
   gate.settled(second.ticket, {});  // refused: overloaded
   // The second comes again while the first is still on its way: it is no gap.
-  BOOST_TEST(said(judge({message(bob, 2)})) == "duplicate write");
+  BOOST_TEST(said(judge({message(bob, 2)})) == "duplicate later");
   BOOST_TEST(said(judge({message(bob, 3)})) == "accepted later");
   applied.lanes[bob] = 1;
   gate.settled(first.ticket, std::vector<outcome>{{outcome_code::accepted, log_index{5}, {}}});
