@@ -190,6 +190,13 @@ result<std::unique_ptr<client>> client::connect(const home& where, const own_ide
   auto out = open(where, who, options, *key, !known, false);
   if (!out && known && out.error().code == ec::not_authorized)
     out = open(where, who, options, *key, true, false);  // the cluster may have been founded anew
+  if (!out && out.error().code == ec::not_authorized && who.versions.size() > 1) {
+    // The newest version may not be published yet: a rotation that was cut off. The version before can still log in.
+    const auto& before = who.versions[who.versions.size() - 2];
+    if (auto older = where.load_key(who, before, key_purpose::sign))
+      if (auto with_older = open(where, who, options, *older, !known, false))
+        out = std::move(with_older);
+  }
   if (out && !known)
     (void)write_file(known_marker(who, (*out)->node_.cluster), {}, true);
   return out;

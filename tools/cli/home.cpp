@@ -13,8 +13,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t lane_file_bytes_max = 256 << 20;
-/// What is older than this many messages is taken as accepted: their receipts were not shown to us.
-constexpr std::size_t waiting_max = 4'096;
 
 std::string why() { return std::strerror(errno); }
 
@@ -25,15 +23,46 @@ bool good_name(const std::string& name) {
 
 status make_directory(const fs::path& directory) {
   std::error_code problem;
-  fs::create_directories(directory, problem);
+  if (fs::create_directories(directory, problem))
+    fs::permissions(directory, fs::perms::owner_all, problem);
   if (problem)
     return fail(ec::io, "cannot make " + directory.string() + ": " + problem.message());
-  fs::permissions(directory, fs::perms::owner_all, problem);
   return {};
 }
 
 std::string key_file(key_purpose purpose, std::uint32_t version) {
   return std::string(signet::name(purpose)) + "-" + std::to_string(version) + ".seed";
+}
+
+/// The three keys that a version brings. Made where they are not there yet: a crash between them leaves some behind, and
+/// the next try uses those.
+struct key_set {
+  signing_key update, sign, encrypt;
+  identity_draft draft(bytes profile) const {
+    return {{{key_purpose::update, &update}, {key_purpose::sign, &sign}, {key_purpose::encrypt, &encrypt}}, {}, std::move(profile)};
+  }
+};
+result<signing_key> load_or_make(const fs::path& file) {
+  auto key = signing_key::load(file);
+  if (key || key.error().code != ec::not_found)
+    return key;
+  auto made = signing_key::generate(system_random());
+  if (auto saved = made.save(file); !saved)
+    return tl::make_unexpected(saved.error());
+  return made;
+}
+
+result<key_set> make_keys(const fs::path& directory, std::uint32_t version) {
+  auto update = load_or_make(directory / key_file(key_purpose::update, version));
+  if (!update)
+    return tl::make_unexpected(update.error());
+  auto sign = load_or_make(directory / key_file(key_purpose::sign, version));
+  if (!sign)
+    return tl::make_unexpected(sign.error());
+  auto encrypt = load_or_make(directory / key_file(key_purpose::encrypt, version));
+  if (!encrypt)
+    return tl::make_unexpected(encrypt.error());
+  return key_set{std::move(*update), std::move(*sign), std::move(*encrypt)};
 }
 
 result<std::vector<bytes>> read_versions(const fs::path& directory) {
@@ -119,15 +148,13 @@ result<own_identity> home::make_identity(const std::string& name) const {
     return tl::make_unexpected(made.error());
   if (auto made = make_directory(directory); !made)
     return tl::make_unexpected(made.error());
-  auto update = signing_key::generate(system_random()), sign = signing_key::generate(system_random()),
-       encrypt = signing_key::generate(system_random());
-  auto first = make_first_identity({{{key_purpose::update, &update}, {key_purpose::sign, &sign}, {key_purpose::encrypt, &encrypt}}, {}, {}});
+  // Keys first: a version without its keys would be lost for ever, keys without a version harm nobody.
+  auto keys = make_keys(directory, 1);
+  if (!keys)
+    return tl::make_unexpected(keys.error());
+  auto first = make_first_identity(keys->draft({}));
   if (!first)
     return tl::make_unexpected(first.error());
-  // Keys first: a version without its keys would be lost for ever, keys without a version harm nobody.
-  for (const auto& [purpose, key] : {std::pair{key_purpose::update, &update}, {key_purpose::sign, &sign}, {key_purpose::encrypt, &encrypt}})
-    if (auto saved = key->save(directory / key_file(purpose, 1)); !saved)
-      return tl::make_unexpected(saved.error());
   if (auto saved = write_file(directory / "v1", first->serialised(), false); !saved)
     return tl::make_unexpected(saved.error());
   return load(name);
@@ -138,15 +165,12 @@ result<own_identity> home::rotate(const own_identity& from) const {
   if (!old_update)
     return tl::make_unexpected(old_update.error());
   const auto k = from.newest().version() + 1;
-  auto update = signing_key::generate(system_random()), sign = signing_key::generate(system_random()),
-       encrypt = signing_key::generate(system_random());
-  auto next = make_next_identity(from.newest(), {{{key_purpose::update, &update}, {key_purpose::sign, &sign}, {key_purpose::encrypt, &encrypt}}, {},
-                                                 to_bytes(from.newest().profile())}, *old_update);
+  auto keys = make_keys(from.directory, k);
+  if (!keys)
+    return tl::make_unexpected(keys.error());
+  auto next = make_next_identity(from.newest(), keys->draft(to_bytes(from.newest().profile())), *old_update);
   if (!next)
     return tl::make_unexpected(next.error());
-  for (const auto& [purpose, key] : {std::pair{key_purpose::update, &update}, {key_purpose::sign, &sign}, {key_purpose::encrypt, &encrypt}})
-    if (auto saved = key->save(from.directory / key_file(purpose, k)); !saved)
-      return tl::make_unexpected(saved.error());
   if (auto saved = write_file(from.directory / ("v" + std::to_string(k)), next->serialised(), false); !saved)
     return tl::make_unexpected(saved.error());
   return load(from.name);
@@ -195,15 +219,29 @@ std::vector<std::string> home::names() const {
 }
 
 result<signing_key> home::load_key(const own_identity& whose, key_purpose purpose) const {
-  // The key of this purpose that the newest version holds, whichever version brought it.
-  for (auto k = whose.newest().version(); k >= 1; --k) {
+  return load_key(whose, whose.newest(), purpose);
+}
+
+result<signing_key> home::load_key(const own_identity& whose, const identity_version& of, key_purpose purpose) const {
+  for (auto k = of.version(); k >= 1; --k) {
     auto key = signing_key::load(whose.directory / key_file(purpose, k));
     if (!key && key.error().code == ec::not_found)
       continue;
-    if (!key || whose.newest().has(key->public_half(), purpose))
+    if (!key || of.has(key->public_half(), purpose))
       return key;
   }
   return fail(ec::not_found, "no " + std::string(signet::name(purpose)) + " key of " + whose.name + " in " + whose.directory.string());
+}
+
+std::size_t home::count_waiting(const own_identity& whose, const public_key& device) const {
+  std::size_t out = 0;
+  std::error_code problem;
+  for (const auto& file : fs::directory_iterator(whose.directory / "lanes", problem))
+    if (file.path().filename().string().starts_with(device.hex().substr(0, 16)))
+      if (auto raw = read_file(file.path(), lane_file_bytes_max))
+        if (auto parsed = nlohmann::json::parse(raw->begin(), raw->end(), nullptr, false); parsed.is_object())
+          out += parsed.value("waiting", nlohmann::json::array()).size();
+  return out;
 }
 
 result<permalink> home::resolve(const std::string& who) const {
@@ -358,9 +396,8 @@ status home::save_lane(const own_identity& whose, const public_key& device, cons
   if (auto made = make_directory(file.parent_path()); !made)
     return made;
   nlohmann::json out{{"n", value(lane.tail.n)}, {"link", lane.tail.link.hex()}, {"waiting", nlohmann::json::array()}};
-  const auto skip = lane.waiting.size() > waiting_max ? lane.waiting.size() - waiting_max : 0;
-  for (std::size_t i = skip; i < lane.waiting.size(); ++i)
-    out["waiting"].push_back({{"n", value(lane.waiting[i].n)}, {"link", lane.waiting[i].link.hex()}, {"body", to_base64url(lane.waiting[i].body)}});
+  for (const auto& each : lane.waiting)
+    out["waiting"].push_back({{"n", value(each.n)}, {"link", each.link.hex()}, {"body", to_base64url(each.body)}});
   return write_file(file, as_bytes(out.dump()), true);
 }
 

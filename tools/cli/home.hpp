@@ -57,7 +57,11 @@ public:
   status forget_newest(const own_identity& from) const;
   result<own_identity> load(const std::string& name) const;
   std::vector<std::string> names() const;
+  /// The key of this purpose that the newest version holds, or an older one of `whose`.
   result<signing_key> load_key(const own_identity& whose, key_purpose purpose) const;
+  result<signing_key> load_key(const own_identity& whose, const identity_version& of, key_purpose purpose) const;
+  /// Signed messages of this device in any lane whose receipt was not seen.
+  std::size_t count_waiting(const own_identity& whose, const public_key& device) const;
 
   /// A permalink in hex, the name of an identity here, or the name of a contact.
   result<permalink> resolve(const std::string& who) const;

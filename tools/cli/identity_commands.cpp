@@ -43,6 +43,15 @@ client_options options_from(const identity_flags& flags, const common_flags& com
   return out;
 }
 
+/// What apply has decided for good. Everything else may still happen, or happen later.
+std::optional<ec> final_refusal(const std::string& code) {
+  for (auto each : {ec::key_collision, ec::bad_signature, ec::revoked_key, ec::wrong_key_purpose, ec::version_conflict,
+                    ec::no_possession, ec::malformed, ec::not_canonical, ec::too_large})
+    if (name(each) == code)
+      return each;
+  return std::nullopt;
+}
+
 /// Publishes what the node lacks, version by version; the answer's chain tells how far it was.
 result<client::identity_answer> publish_missing(client& to, const own_identity& who) {
   if (auto subscribed = to.subscribe({"signet/v1/identity"}); !subscribed)
@@ -51,8 +60,8 @@ result<client::identity_answer> publish_missing(client& to, const own_identity& 
   for (std::size_t k = answer ? answer->versions.size() : 0; answer && k < who.versions.size(); ++k) {
     answer = to.publish_identity(who.versions[k]);
     if (answer && answer->code != "ok")
-      return fail(answer->code == "key_collision" ? ec::key_collision : ec::version_conflict,
-                  "the node refuses version " + std::to_string(k + 1) + " of " + who.name + ": " + answer->code);
+      return fail(final_refusal(answer->code).value_or(ec::unknown_outcome),
+                  "the node answers \"" + answer->code + "\" to version " + std::to_string(k + 1) + " of " + who.name);
   }
   return answer;
 }
@@ -142,14 +151,18 @@ int id_rotate(const identity_flags& flags, const common_flags& common) {
   auto answer = publish_missing(**to, *next);
   (*to)->leave();
   if (!answer) {
-    // Refused: the new version is worth nothing. Unknown: keep it, and publish it again.
-    if (answer.error().code == ec::version_conflict || answer.error().code == ec::key_collision)
+    // Refused for good: the new version is worth nothing. Anything else: it may stand, so its keys are kept.
+    if (final_refusal(std::string(name(answer.error().code))))
       (void)where.forget_newest(*next);
     else
-      std::cerr << "signet: the outcome is not known; finish with: signet id publish " << next->name << "\n";
+      std::cerr << "signet: the outcome is not known; the new keys are kept. Finish with: signet id publish " << next->name << "\n";
     return report(answer.error(), common);
   }
   show(*next, common);
+  if (auto key = where.load_key(*old, key_purpose::sign))
+    if (const auto waiting = where.count_waiting(*old, key->public_half()); waiting > 0)
+      std::cerr << "signet: " << waiting << " messages were signed with the old key and their receipts not seen here; what the node has not "
+                << "accepted is not sent again\n";
   if (!common.json)
     std::cout << "  the keys of version " << old->newest().version() << " are revoked from log index " << value(answer->index) << " on\n";
   return exit_good;

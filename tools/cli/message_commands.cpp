@@ -59,10 +59,7 @@ result<std::vector<std::string>> texts_of(const message_flags& flags) {
 /// Signs the next messages of a lane and writes them down before anything leaves: after a crash, or when the outcome is
 /// not known, the identical bytes are sent again, never another message under the same number.
 result<lane_file> append_to_lane(const home& where, const own_identity& who, const signing_key& key, const cluster_id& cluster,
-                                 const permalink& recipient, const message_flags& flags) {
-  auto texts = texts_of(flags);
-  if (!texts)
-    return tl::make_unexpected(texts.error());
+                                 const permalink& recipient, const message_flags& flags, std::span<const std::string> texts) {
   auto lane = where.load_lane(who, key.public_half(), cluster, recipient);
   if (!lane)
     return lane;
@@ -78,7 +75,7 @@ result<lane_file> append_to_lane(const home& where, const own_identity& who, con
       return fail(ec::configuration, "--reply-to takes a link (64 hexadecimal digits)");
     draft.reply_to = *reply_to;
   }
-  for (auto& text : *texts) {
+  for (const auto& text : texts) {
     draft.time = system_clock().wall();
     draft.body = to_bytes(as_bytes(text));
     auto made = make_message(draft, lane->tail);
@@ -125,42 +122,39 @@ nlohmann::json to_json(const outcome& said, const link& which) {
   return out;
 }
 
-int send(const message_flags& flags, const common_flags& common) {
-  const auto where = home::find(common.home);
-  auto who = where.load(flags.as);
-  if (!who)
-    return report(who.error(), common);
-  auto recipient = where.resolve(flags.to);
-  if (!recipient)
-    return report(recipient.error(), common);
-  auto key = where.load_key(*who, key_purpose::sign);
-  if (!key)
-    return report(key.error(), common);
-  auto to = client::connect(where, *who, options_from(flags, common));
-  if (!to)
-    return report(to.error(), common);
-  if (auto subscribed = (*to)->subscribe({"signet/v1/receipts"}); !subscribed)
-    return report(subscribed.error(), common);
-  const auto cluster = (*to)->node().cluster;
-  const auto device = key->public_half();
-  auto lock = where.lock_lanes(*who);
-  if (!lock)
-    return report(lock.error(), common);
-  auto lane = append_to_lane(where, *who, *key, cluster, *recipient, flags);
+/// How many messages are signed ahead of their receipt.
+constexpr std::size_t signed_ahead_max = 1'024;
+/// encode sees no receipts: it keeps the newest messages, so that `send` can mend a short gap.
+constexpr std::size_t encoded_kept_max = 256;
+
+/// One lane, one connection: signs, publishes, reads receipts, goes back where the node lacks something.
+struct delivery_run {
+  const home& where;
+  const own_identity& who;
+  const signing_key& key;
+  cluster_id cluster;
+  permalink recipient;
+  client& to;
+  const message_flags& flags;
+  const common_flags& common;
+  bool progress = false;
+
+  int send(std::span<const std::string> texts);
+};
+
+int delivery_run::send(std::span<const std::string> texts) {
+  auto lane = append_to_lane(where, who, key, cluster, recipient, flags, texts);
   if (!lane)
     return report(lane.error(), common);
-
   int code = exit_good;
   std::size_t begin = 0;
   bool went_back = false;
-  const bool progress = is_terminal(2) && lane->waiting.size() > batch_messages_max;
-  const auto total = lane->waiting.size();
   while (begin < lane->waiting.size()) {
     std::size_t end = begin;
-    auto batch = batch_of(*key, lane->waiting, begin, end);
+    auto batch = batch_of(key, lane->waiting, begin, end);
     if (!batch)
       return report(batch.error(), common);
-    auto acked = (*to)->publish("signet/v1/outbox", batch->serialised);
+    auto acked = to.publish("signet/v1/outbox", batch->serialised);
     if (!acked)
       return report({ec::unknown_outcome, acked.error().context + "; it is kept and goes first with the next: signet send"}, common);
     if (acked->code == mqtt::reason_code::quota_exceeded || acked->reason == "no_quorum") {
@@ -173,12 +167,12 @@ int send(const message_flags& flags, const common_flags& common) {
     }
     std::optional<receipt> answer;
     for (const auto until = in(options_from(flags, common).patience); !answer;) {
-      auto got = (*to)->next(until);
+      auto got = to.next(until);
       if (!got)
         return report(got.error(), common);
       if (!*got)
         return report({ec::unknown_outcome, "no receipt in time; it is kept and goes first with the next: signet send"}, common);
-      (void)(*to)->ack(**got);
+      (void)to.ack(**got);
       if (auto opened = open_receipt((*got)->payload); opened && (opened->root == batch->root || !opened->problem.empty()))
         answer = std::move(*opened);
     }
@@ -203,9 +197,7 @@ int send(const message_flags& flags, const common_flags& common) {
             std::cout << paint(colour::green, std::string(name(answer->lines[i].outcome.code))) << "  n "
                       << value(lane->waiting[begin + i].n) << "  log index " << value(answer->lines[i].outcome.index) << "\n";
       begin = end;
-      if (progress)
-        std::cerr << "\r" << begin << " of " << total << " accepted" << std::flush;
-      continue;
+        continue;
     }
     const auto& refused = answer->lines[good];
     if (refused.outcome.code == outcome_code::gap && !went_back) {
@@ -233,13 +225,50 @@ int send(const message_flags& flags, const common_flags& common) {
     }
     break;
   }
-  if (progress)
-    std::cerr << "\n";
   lane->waiting.erase(lane->waiting.begin(), lane->waiting.begin() + static_cast<std::ptrdiff_t>(std::min(begin, lane->waiting.size())));
-  if (auto saved = where.save_lane(*who, device, cluster, *recipient, *lane); !saved)
+  if (auto saved = where.save_lane(who, key.public_half(), cluster, recipient, *lane); !saved)
     return report(saved.error(), common);
-  if (!common.json && code == exit_good && total > 16)
-    std::cout << total << " messages accepted\n";
+  return code;
+}
+
+int send(const message_flags& flags, const common_flags& common) {
+  const auto where = home::find(common.home);
+  auto who = where.load(flags.as);
+  if (!who)
+    return report(who.error(), common);
+  auto recipient = where.resolve(flags.to);
+  if (!recipient)
+    return report(recipient.error(), common);
+  auto key = where.load_key(*who, key_purpose::sign);
+  if (!key)
+    return report(key.error(), common);
+  auto to = client::connect(where, *who, options_from(flags, common));
+  if (!to)
+    return report(to.error(), common);
+  if (auto subscribed = (*to)->subscribe({"signet/v1/receipts"}); !subscribed)
+    return report(subscribed.error(), common);
+  const auto cluster = (*to)->node().cluster;
+  auto lock = where.lock_lanes(*who);
+  if (!lock)
+    return report(lock.error(), common);
+  auto texts = texts_of(flags);
+  if (!texts)
+    return report(texts.error(), common);
+  // A batch at a time: what is signed and not accepted is written down before it leaves, and there is never much of it.
+  delivery_run run{where, *who, *key, cluster, *recipient, **to, flags, common};
+  run.progress = is_terminal(2) && texts->size() > batch_messages_max;
+  int code = exit_good;
+  for (std::size_t done = 0; code == exit_good && done < texts->size();) {
+    const auto some = std::min(texts->size() - done, signed_ahead_max);
+    code = run.send(std::span(*texts).subspan(done, some));
+    done += some;
+    if (run.progress)
+      std::cerr << "\r" << done << " of " << texts->size() << " accepted" << std::flush;
+  }
+  if (run.progress)
+    std::cerr << "\n";
+  if (!common.json && code == exit_good && texts->size() > 16)
+    std::cout << texts->size() << " messages accepted\n";
   (*to)->leave();
   return code;
 }
@@ -420,7 +449,15 @@ int encode(const message_flags& flags, const common_flags& common) {
   auto before = where.load_lane(*who, key->public_half(), pin->cluster, *recipient);
   if (!before)
     return report(before.error(), common);
-  auto lane = append_to_lane(where, *who, *key, pin->cluster, *recipient, flags);
+  if (before->waiting.size() > encoded_kept_max) {
+    before->waiting.erase(before->waiting.begin(), before->waiting.end() - static_cast<std::ptrdiff_t>(encoded_kept_max));
+    if (auto saved = where.save_lane(*who, key->public_half(), pin->cluster, *recipient, *before); !saved)
+      return report(saved.error(), common);
+  }
+  auto texts = texts_of(flags);
+  if (!texts)
+    return report(texts.error(), common);
+  auto lane = append_to_lane(where, *who, *key, pin->cluster, *recipient, flags, *texts);
   if (!lane)
     return report(lane.error(), common);
   const auto begin = before->waiting.size();

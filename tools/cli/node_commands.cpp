@@ -56,11 +56,7 @@ int run_node(const node_settings& settings, const node_options& options, const c
   return code;
 }
 
-status use_ports(node_settings& settings, const node_flags& flags) {
-  settings.listen.mqtt = "127.0.0.1:" + std::to_string(flags.mqtt);
-  settings.listen.ws = "127.0.0.1:" + std::to_string(flags.ws);
-  return {};
-}
+std::string loopback_port(std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); }
 
 } // namespace
 
@@ -75,15 +71,25 @@ void add_node_commands(CLI::App& app, invocation& call) {
   add_home(*dev, call);
   add_json(*dev, call);
   example(*dev, "signet dev --data /tmp/signet-demo --mqtt 1883");
-  dev->callback([flags, &call] {
+  dev->callback([flags, dev, &call] {
     node_settings settings;
     settings.data = flags->data;
     settings.echo_bot = !flags->no_echo;
-    (void)use_ports(settings, *flags);
+    settings.listen.ws = loopback_port(flags->ws);
+    settings.listen.mqtt = loopback_port(flags->mqtt);
     if (auto taken = apply_environment(settings, signet_environment()); !taken) {
       call.code = report(taken.error(), call.flags);
       return;
     }
+    // A flag that was given wins over the environment.
+    if (dev->count("--data") > 0)
+      settings.data = flags->data;
+    if (dev->count("--mqtt") > 0)
+      settings.listen.mqtt = loopback_port(flags->mqtt);
+    if (dev->count("--ws") > 0)
+      settings.listen.ws = loopback_port(flags->ws);
+    if (dev->count("--no-echo") > 0)
+      settings.echo_bot = false;
     call.code = run_node(settings, {.found_if_absent = true}, call.flags, true);
   });
 

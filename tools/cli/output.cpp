@@ -48,9 +48,15 @@ std::string paint(colour how, const std::string& text, int descriptor) {
 
 std::string harmless(std::string_view text) {
   std::string out(text);
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      c = '?';
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto c = static_cast<unsigned char>(out[i]);
+    const auto next = i + 1 < out.size() ? static_cast<unsigned char>(out[i + 1]) : 0;
+    // C0 and DEL; and C1 (U+0080 to U+009F), which terminals obey too.
+    if (c < 0x20 || c == 0x7f)
+      out[i] = '?';
+    else if (c == 0xc2 && next >= 0x80 && next <= 0x9f)
+      out[i] = out[i + 1] = '?';
+  }
   return out;
 }
 
