@@ -255,7 +255,8 @@ void session_core::on(in::inbox_answered& answer) {
     return close_with(close_reason::inbox_taken);
   }
   inbox_mine_ = true;
-  if (!std::exchange(resumed_, false))
+  // With publishes in flight (unsubscribed and subscribed again) the window goes on as it is: its quota still counts.
+  if (!std::exchange(resumed_, false) && delivery_.in_flight() == 0)
     // Somebody else of this device may have read on since we attached.
     delivery_.start(std::max(delivery_.acked(), around_.reads.cursor_of(key_.identity, key_.device)),
                     facts_.receive_maximum);

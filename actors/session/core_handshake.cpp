@@ -129,7 +129,8 @@ void session_core::on(in::attached& answer) {
   bool present = false;
   if (answer.state && !facts_.clean_start) {
     const auto& state = *answer.state;
-    present = state.device == key_.device && state.payload_bytes_max <= payload_bytes_max_ &&
+    // Packed with another limit, the publishes in flight would hold other positions under the same packet ids.
+    present = state.device == key_.device && state.payload_bytes_max == payload_bytes_max_ &&
               state.in_flight.size() <= facts_.receive_maximum;
   }
   if (present) {
