@@ -90,6 +90,28 @@ class Batches(World):
         self.assertEqual(seen[1]["expected"], 2)
         self.assertEqual(self.contents(self.attach(self.bob), 3), ["1", "2", "3"])
 
+    def test_quality_0_is_receipted_without_puback(self):
+        lane = self.sender.lane(self.bob.permalink)
+        batch = Batch(self.key, [lane.next(b"quality 0")])
+        seen = dict(self.sender.pubacks)
+        self.sender.publish(OUTBOX, batch.serialised, qos=0)
+        self.sender.pump(lambda: self.sender.receipts)
+        self.assertEqual(codes(self.sender.receipts[0]), ["accepted"])
+        self.sender.drain(0.2)
+        self.assertEqual(self.sender.pubacks, seen)
+        self.assertEqual(self.contents(self.attach(self.bob), 1), ["quality 0"])
+
+    def test_many_publishes_under_way_are_answered_in_order(self):
+        lane = self.sender.lane(self.bob.permalink)
+        batches = [Batch(self.key, [lane.next(b"%d" % i)]) for i in range(200)]
+        self.sender.pubacks.clear()
+        ids = [self.sender.publish(OUTBOX, batch.serialised) for batch in batches]
+        self.sender.pump(lambda: len(self.sender.pubacks) == 200, 60)
+        self.assertEqual(list(self.sender.pubacks), ids)
+        self.assertEqual({ack["code"] for ack in self.sender.pubacks.values()}, {0})
+        self.assertEqual([r["root"] for r in self.sender.receipts], [batch.root for batch in batches])
+        self.assertEqual([m["n"] for m in self.attach(self.bob).messages(200)], list(range(1, 201)))
+
     def test_times_order_nothing(self):
         lane = self.sender.lane(self.bob.permalink)
         receipt, _ = self.send([lane.next(b"t", time_ms=10_000 - i // 2) for i in range(40)])
