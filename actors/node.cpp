@@ -396,6 +396,7 @@ std::string node::state::status_json() {
   caf::scoped_actor self(*system);
   nlohmann::json out;
   out["node"] = settings.name;
+  out["zone"] = settings.zone;
   out["version"] = SIGNET_VERSION;
   out["cluster"] = cluster.hex();
   out["node_key"] = key->public_half().hex();
@@ -496,6 +497,17 @@ void node::stop() {
       // Sessions report back to the registry as they go; cursors they moved are with CURSORS by then.
       for (int i = 0; door && door->connections() > 0 && i < 30; ++i)
         std::this_thread::sleep_for(50ms);
+      // And writes their closings, a batch every 100 ms.
+      std::uint64_t waiting = 1;
+      for (int i = 0; waiting > 0 && i < 20; ++i) {
+        self->request(registry, status_patience, status_asked{})
+          .receive([&](const std::string& text) {
+                     waiting = nlohmann::json::parse(text, nullptr, false).value("closings_waiting", std::uint64_t{0});
+                   },
+                   [&](const caf::error&) { waiting = 0; });
+        if (waiting > 0)
+          std::this_thread::sleep_for(50ms);
+      }
     }
     for (const char* id : {"cursors", "security"})
       if (auto handle = s.child(id))

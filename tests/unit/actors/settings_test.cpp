@@ -73,6 +73,13 @@ BOOST_AUTO_TEST_CASE(a_variable_that_names_a_section_but_no_key_is_refused_with_
   BOOST_TEST(parse_settings("", "x.conf", "n", {{"SIGNET_HOME", "/x"}, {"SIGNET_NODE", "mqtt://x"}}).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(an_unknown_variable_is_an_error_with_a_suggestion) {
+  auto got = parse_settings("", "x.conf", "n", {{"SIGNET_SESSIONS_IDEL_S", "77"}});
+  BOOST_REQUIRE(!got);
+  BOOST_TEST(got.error().context.find("did you mean SIGNET_SESSIONS_IDLE_S?") != std::string::npos);
+  BOOST_TEST(parse_settings("", "x.conf", "n", {{"SIGNET_HOME", "x"}, {"SIGNET_NODE", "mqtt://h"}}).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(a_nodes_own_section_wins_over_the_shared_ones) {
   const char* text = "[listen]\nmqtt = \"127.0.0.1:1\"\n[nodes.a]\ndata = \"da\"\n[nodes.a.listen]\nmqtt = \"127.0.0.1:2\"\n"
                      "[nodes.b]\ndata = \"db\"\n";
