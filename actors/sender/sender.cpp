@@ -146,6 +146,12 @@ sender_actor::behavior_type sender(sender_actor::stateful_pointer<sender_state> 
   return self->state.make_behavior();
 }
 
+senders_state::~senders_state() {
+  // A pending request would keep an idle sender, and with it the whole system, alive until its timeout.
+  for (const auto& [author, sender] : running_)
+    caf::anon_send_exit(sender.handle, caf::exit_reason::user_shutdown);
+}
+
 void senders_state::start(sender_services services) {
   supervision::guard(self_);
   self_->set_down_handler([this](caf::down_msg& down) { ended(down); });

@@ -48,6 +48,8 @@ class senders_state {
 public:
   static inline const char* name = "senders";
   explicit senders_state(senders_actor::pointer self) : self_{self} {}
+  /// Ends with its senders: what they had not answered has an unknown outcome.
+  ~senders_state();
   void start(sender_services services);
   senders_actor::behavior_type make_behavior();
 
