@@ -149,20 +149,26 @@ void add_node_commands(CLI::App& app, invocation& call) {
       return;
     }
     nlohmann::json overridden = nlohmann::json::array();
-    for (const auto& key : settings_keys()) {
-      std::string variable = "SIGNET_";
-      for (char c : key.path)
-        variable.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
-      if (signet_environment().contains(variable))
+    const auto environment = signet_environment();
+    auto note = [&](const std::string& path) {
+      if (const auto variable = variable_of(path); environment.contains(variable))
         overridden.push_back(variable);
+    };
+    for (const auto& key : settings_keys())
+      note(key.path);
+    for (const auto& node : settings->nodes)
+      for (const auto& key : node_table_keys())
+        note("nodes." + node.name + "." + key.path);
+    const auto warnings = settings_warnings(*settings);
+    if (call.flags.json) {
+      print({{"good", true}, {"node", settings->name}, {"warnings", warnings}, {"overridden_by_environment", overridden}});
+      return;
     }
-    if (call.flags.json)
-      print({{"good", true}, {"node", settings->name}, {"overridden_by_environment", overridden}});
-    else {
-      std::cout << flags->config << " is good for node " << settings->name << "\n";
-      for (const auto& each : overridden)
-        std::cout << "  the environment overrides it: " << each.get<std::string>() << "\n";
-    }
+    std::cout << flags->config << " is good for node " << settings->name << "\n";
+    for (const auto& each : warnings)
+      std::cout << paint(colour::yellow, "  warning: ") << each << "\n";
+    for (const auto& each : overridden)
+      std::cout << "  the environment overrides it: " << each.get<std::string>() << "\n";
   });
 }
 
