@@ -10,8 +10,8 @@
 // Sizes: a frame is at most frame_bytes_max. Senders split what they append, propose and answer so that the payloads of
 // one frame stay within payload_bytes_max, or are a single payload; an entry is below frame_bytes_max / 2.
 //
-// decode_* check every length, count, enum and boolean before it is used; anything that encode would not have written is
-// ec::malformed. What needs the state to be judged (terms that jump, configurations, who may send what) is not judged
+// decode_* check every length, count, number and enum before it is used; whatever a rule of the schema forbids is
+// ec::malformed, too_large above frame_bytes_max. How Cap'n Proto lays a frame out is not judged. What needs the state to be judged (terms that jump, configurations, who may send what) is not judged
 // here: that is the business of raft::core and the replicator.
 
 #include "storage/raft/types.hpp"
@@ -173,7 +173,8 @@ struct frame {
 bytes encode(const hello& what);
 result<hello> decode_hello(bytes_view raw);
 
-/// Expects what the limits above allow.
+/// Expects what the limits above allow. Throws std::logic_error for what is never sent: install_snapshot, an answer to a
+/// proposal with another code than those named above.
 bytes encode(const frame& what);
 result<frame> decode_frame(bytes_view raw);
 
