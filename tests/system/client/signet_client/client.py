@@ -66,18 +66,18 @@ class Client:
         self.cluster = challenge[2:18]
         return self.key.sign("login-client", transcript) + hand_in
 
-    def login(self, hand_in=True, clean=True, tamper=None, **props):
-        """Enhanced authentication. tamper(proof) -> proof, for tests. Returns CONNACK."""
-        self.connection = mqtt.Connection(*self.address)
+    def login(self, hand_in=True, clean=True, tamper=None, timeout=20, **props):
+        """Enhanced authentication. tamper(proof) -> proof, for tests. timeout: seconds for each answer. Returns CONNACK."""
+        self.connection = mqtt.Connection(*self.address, timeout=timeout)
         self.connection.send(mqtt.connect(5, self.client_id, clean=clean, props={
             "auth_method": METHOD, "auth_data": self._hello(), **props}))
-        answer = self.connection.receive()
+        answer = self.connection.receive(timeout)
         if answer["kind"] == mqtt.AUTH and answer["code"] == 0x18:
             if answer["props"].get("auth_method") != METHOD:
                 raise Refused("method of the challenge")
             proof = self._prove(answer["props"]["auth_data"], self.identity.versions[0] if hand_in else b"")
             self.connection.send(mqtt.auth(0x18, METHOD, tamper(proof) if tamper else proof))
-            answer = self.connection.receive()
+            answer = self.connection.receive(timeout)
         return self._connected(answer)
 
     def login_by_token(self, token, clean=True, **props):

@@ -1,22 +1,40 @@
 #!/usr/bin/env python3
-"""Judges a kill run from files alone: check.py HISTORY_DIR LOG.jsonl
+"""Judges a run from files alone: check.py HISTORY_DIR LOG.jsonl
 
-HISTORY_DIR/*.history.jsonl: what clients did and saw, and when the node was killed. HISTORY_DIR/*.dump.jsonl: index and
-hash of log entries, dumped while it was dead. LOG.jsonl: `signet log --json` at the end. It shares no code with clients
-or node.
+HISTORY_DIR/*.history.jsonl: what clients did and saw; what the driver did to the nodes, and what it measured of them.
+HISTORY_DIR/NODE*.dump.jsonl: index and hash of log entries of a node, and whether it had applied them. LOG.jsonl:
+`signet log --json` of one node at the end. It shares no code with clients or nodes.
 
 Rules, each breach on a line of its own:
   C1  what was acknowledged is in the log, once, at the acknowledged index                    lost, doubled
   C2  what is in the log was sent, and never refused for good                                 phantom
-  C3  a dump never contradicts an earlier one, and the chain of hashes holds                  rewritten
+  C3  what a node had applied stands in the final log with that hash, the chain of hashes holds, and no node's applied
+      index goes back                                                                         rewritten
   C4  what was acknowledged before another was sent stands before it                          out of order
   C5  in every lane n = 1, 2, 3… in log order, each naming the link before it                 out of order
   C6  sent again: the same index; another message under a used number: fork, with an event    doubled
   C7  every inbox is delivered whole: positions 1, 2, 3… in log order, none missing, each one message for ever
   C8  a device's cursor never goes back, never beyond what it acknowledged, and nothing behind it is skipped
-  C9  a bot answers every message once                                                        bot
+  C9  a bot answers every message once or gives it up in a dead letter, after at most 5 tries  bot
+  C11 before authentication at most 512 bytes leave, in packets that may leave                 told early
+  C12 a cluster recovers in time after the last fault, no node ends but as injected, nothing grows without bound, every
+      client's last question is answered, and none asks without pause                          not alive
+  minority  nothing that was sent to the minority side of a cut was accepted by it             split
+  effect    every scheduled fault has a measured effect; some kills hit what was under way     no effect
 Exit code 0, or 1 with the breaches.
+
+Lines of the driver (all with "t", monotonic nanoseconds):
+  killed {node}                          SIGKILL
+  scheduled {id, name}                   a fault was drawn
+  nemesis {id, name, targets, until, effect: {what, value, least}, minority?: [nodes]}   it lasted from t to until
+  healed {id} … recovered {id, limit_s}  the last fault ended; all nodes were equal and writable again
+  exited {node, code, expected: [codes]} a node's process ended; negative: by that signal
+  applied {node, index}, reset {node}    seen in a node's status; its store was replaced on purpose
+  usage {node, NAME: value, limits: {NAME: value}}
+  stranger {node, bytes, packets}        what a connection got that never authenticated
+  finished {device}, ended {}            a client answered for all it sent; the run was played to its end
 """
+import bisect
 import collections
 import json
 import pathlib
@@ -24,12 +42,19 @@ import sys
 
 FINAL = {"fork", "malformed", "badSignature", "notForHere", "revokedKey", "wrongKeyPurpose", "tooLarge"}
 GOOD = {"accepted", "duplicate"}
+BEFORE_LOGIN = {"CONNACK", "DISCONNECT", "AUTH"}
+BEFORE_LOGIN_BYTES = 512
+TRIES = 5                     # of a bot, for one message
+AGAIN_PER_SECOND = 40         # one batch from one client
+SECOND = 1_000_000_000
 
 
 class Report:
     def __init__(self):
         self.breaches = collections.defaultdict(list)
         self.counts = collections.Counter()
+        self.nemeses = collections.Counter()   # name -> how many had their effect measured
+        self.slowest = 0.0                     # seconds, of all recoveries
 
     def breach(self, rule, word, text):
         self.breaches[rule].append(text)
@@ -57,9 +82,12 @@ class Log:
         self.hashes = {}
         self.forks = set()       # (author, recipient) of fork events
         self.bots = {}           # permalink -> name
-        self.committed = []      # bot_committed entries
+        self.committed = []      # bot_committed and bot_dead_lettered entries
+        self.attempts = collections.Counter()  # (bot, input) -> tries begun
         before = None
         for entry in entries:
+            if not entry["applied"]:
+                continue         # it may still be replaced by another
             index = entry["index"]
             if before and (index != before["index"] + 1 or entry["previous"] != before["hash"]):
                 report.breach("C3", "rewritten", f"entry {index} does not follow entry {before['index']}")
@@ -71,10 +99,12 @@ class Log:
             body = entry.get("entry") or {}
             if body.get("kind") == "bot_deployed":
                 self.bots[body["bot"]] = body["name"]
-            if body.get("kind") == "bot_committed" and entry["applied"]:
+            if body.get("kind") in ("bot_committed", "bot_dead_lettered"):
                 self.committed.append(body)
+            if body.get("kind") == "bot_attempted":
+                self.attempts[body["bot"], body["input"]] += 1
             batch = body.get("batch")
-            if batch and entry["applied"]:
+            if batch:
                 for m in batch["messages"]:
                     if m.get("accepted"):
                         self.messages.append({**m, "index": index, "key": batch["signing_key"]})
@@ -192,17 +222,27 @@ def check_lanes(log, report):
     report.counts["lanes"] = len(heads)
 
 
-def check_dumps(dumps, log, report):
+def check_dumps(history, dumps, log, report):
     """C3."""
-    seen = dict(log.hashes)
     for name, lines in dumps:
         for line in lines:
             index = line["index"]
+            if not line.get("applied", True):
+                continue
             if index not in log.hashes:
                 report.breach("C3", "rewritten", f"{name}: entry {index} is gone")
-            elif seen[index] != line["hash"]:
+            elif log.hashes[index] != line["hash"]:
                 report.breach("C3", "rewritten", f"{name}: entry {index} is another one")
         report.counts["dumps"] += 1
+    highest = {}
+    for line in history:
+        if line["kind"] == "reset":
+            highest.pop(line["node"], None)
+        elif line["kind"] == "applied":
+            before = highest.get(line["node"], 0)
+            if line["index"] < before:
+                report.breach("C3", "rewritten", f"node {line['node']} had applied {before} entries, then {line['index']}")
+            highest[line["node"]] = line["index"]
 
 
 def check_inboxes(history, log, report):
@@ -248,7 +288,7 @@ def check_inboxes(history, log, report):
     for device, lines in by_device.items():
         cursor, acknowledged, start = 0, 0, None
         last_turn = None
-        for line in sorted(lines, key=lambda l: l["t"]):
+        for line in lines:
             if line["kind"] == "cursor":
                 if line["position"] < cursor:
                     report.breach("C8", "out of order", f"cursor went back from {cursor} to {line['position']}")
@@ -266,37 +306,151 @@ def check_inboxes(history, log, report):
 
 
 def check_bots(log, report):
-    """C9: every message to a bot has one reply that names it, and inputs are handled without gap."""
+    """C9: every message to a bot has one reply that names it, or one dead letter; inputs are handled without gap."""
     for bot in log.bots:
-        inputs = [m["link"] for m in log.messages if m["recipient"] == bot and m["author"] != bot]
-        replies = collections.Counter(m.get("reply_to") for m in log.messages if m["author"] == bot)
-        for link in inputs:
-            if replies[link] == 0:
-                report.breach("C9", "lost", f"the bot never answered message {link[:16]}")
-            elif replies[link] > 1:
-                report.breach("C9", "doubled", f"the bot answered message {link[:16]} {replies[link]} times")
-        for link in set(replies) - set(inputs):
-            report.breach("C9", "phantom", f"the bot answered {str(link)[:16]}, which nobody sent to it")
+        inputs = [m["link"] for m in log.messages if m["recipient"] == bot]
+        given_up = set()
         position = 0
         for entry in log.committed:
-            if entry["bot"] == bot:
-                if entry["from_input"] != position + 1 or entry["input"] < entry["from_input"]:
-                    report.breach("C9", "out of order", f"bot input {entry['from_input']} after {position}")
-                position = entry["input"]
+            if entry["bot"] != bot:
+                continue
+            first = entry.get("from_input", entry["input"])
+            if first != position + 1 or entry["input"] < first:
+                report.breach("C9", "out of order", f"bot input {first} after {position}")
+            position = entry["input"]
+            if entry["kind"] == "bot_dead_lettered" and 1 <= entry["input"] <= len(inputs):
+                given_up.add(inputs[entry["input"] - 1])
+        if position > len(inputs):
+            report.breach("C9", "phantom", f"the bot handled input {position} of {len(inputs)}")
+        asked = {m["link"] for m in log.messages if m["recipient"] == bot and m["author"] != bot}
+        replies = collections.Counter(m.get("reply_to") for m in log.messages if m["author"] == bot)
+        for link in asked:
+            if replies[link] == 0 and link not in given_up:
+                report.breach("C9", "lost", f"the bot never answered message {link[:16]}")
+            elif replies[link] + (link in given_up) > 1:
+                report.breach("C9", "doubled", f"the bot answered message {link[:16]} {replies[link]} times"
+                              + (" and gave it up" if link in given_up else ""))
+        for link in set(replies) - asked:
+            report.breach("C9", "phantom", f"the bot answered {str(link)[:16]}, which nobody sent to it")
         report.counts["replies"] += sum(replies.values())
+        report.counts["dead letters"] += len(given_up)
+    for (bot, number), tries in log.attempts.items():
+        if tries > TRIES:
+            report.breach("C9", "doubled", f"the bot tried input {number} {tries} times")
+
+
+def check_strangers(history, report):
+    """C11."""
+    for line in history:
+        if line["kind"] != "stranger":
+            continue
+        report.counts["strangers"] += 1
+        if line["bytes"] > BEFORE_LOGIN_BYTES:
+            report.breach("C11", "told early", f"{line['bytes']} bytes left node {line['node']} before authentication")
+        for packet in set(line["packets"]) - BEFORE_LOGIN:
+            report.breach("C11", "told early", f"a {packet} left node {line['node']} before authentication")
+
+
+def check_life(history, report):
+    """C12."""
+    waiting = {}                                     # id of a fault -> when it was healed
+    asked = collections.defaultdict(list)            # (key, root) -> times
+    owner, open_roots, finished = {}, set(), set()
+    played = False
+    for line in history:
+        kind = line["kind"]
+        if kind == "healed":
+            waiting[line["id"]] = line["t"]
+        elif kind == "recovered":
+            took = (line["t"] - waiting.pop(line["id"], line["t"])) / SECOND
+            report.counts["recoveries"] += 1
+            report.slowest = max(report.slowest, took)
+            if took > line["limit_s"]:
+                report.breach("C12", "not alive", f"{took:.1f} s until all nodes were equal and writable after fault {line['id']}")
+        elif kind == "exited":
+            if line["code"] not in line["expected"]:
+                report.breach("C12", "not alive", f"node {line['node']} ended with {line['code']}, expected {line['expected']}")
+        elif kind == "usage":
+            for name, limit in line["limits"].items():
+                if line[name] > limit:
+                    report.breach("C12", "not alive", f"node {line['node']}: {name} is {line[name]}, the limit {limit}")
+        elif kind == "invoke":
+            key = line["messages"][0]["key"]
+            asked[key, line["root"]].append(line["t"])
+            owner[line["root"]] = key
+            open_roots.add(line["root"])
+        elif kind == "puback":
+            open_roots.discard(line["root"])
+        elif kind == "finished":
+            finished.add(line["device"])
+        elif kind == "ended":
+            played = True
+    for id in waiting:
+        report.breach("C12", "not alive", f"the cluster never recovered after fault {id}")
+    for (key, root), times in asked.items():
+        for first, last in zip(times, times[AGAIN_PER_SECOND:]):
+            if last - first < SECOND:
+                report.breach("C12", "not alive", f"batch {root[:16]} was sent {AGAIN_PER_SECOND} times in a second")
+                break
+    for root in open_roots:
+        if played or owner[root] in finished:
+            report.breach("C12", "not alive", f"batch {root[:16]} was never answered")
+    if played:
+        for key in set(owner.values()) - finished:
+            report.breach("C12", "not alive", f"client {key[:16]} never finished")
+
+
+def check_minority(history, report):
+    """What was sent to the minority side of a cut, while it was cut, was not accepted there."""
+    cuts = collections.defaultdict(list)             # node -> [(from, latest end of those that began by then)]
+    for line in history:
+        if line["kind"] == "nemesis":
+            for node in line.get("minority", ()):
+                before = cuts[node][-1][1] if cuts[node] else 0
+                cuts[node].append((line["t"], max(before, line["until"])))
+    where = {}                                       # device -> node it is attached to
+    sent = collections.defaultdict(dict)             # device -> root -> (t, node), on this connection
+    for line in history:
+        if line["kind"] == "attached":
+            where[line["device"]] = line.get("node")
+            sent.pop(line["device"], None)
+        elif line["kind"] == "invoke":
+            device = line["messages"][0]["key"]
+            sent[device][line["root"]] = (line["t"], where.get(device))
+        elif line["kind"] == "receipt" and not line["problem"]:
+            t, node = sent[line.get("device")].get(line["root"], (0, None))
+            at = bisect.bisect_right(cuts.get(node, ()), (t, float("inf"))) - 1
+            if at < 0 or not any(outcome["code"] == "accepted" for outcome in line["outcomes"]):
+                continue
+            if line["t"] < cuts[node][at][1]:
+                report.breach("minority", "split", f"node {node}, cut off from the majority, accepted batch "
+                                                   f"{line['root'][:16]}")
 
 
 def check_effect(history, report):
-    """How many kills hit batches that were sent and not yet acknowledged: a run without any shows nothing."""
-    in_flight = collections.Counter()
-    for line in sorted(history, key=lambda l: l["t"]):
-        if line["kind"] == "invoke":
-            in_flight[line["root"]] = 1
-        elif line["kind"] == "puback":
-            in_flight.pop(line["root"], None)
-        elif line["kind"] == "killed":
+    """Faults without a measured effect show nothing; so do kills that never hit a batch sent and not yet answered."""
+    in_flight = set()
+    scheduled, proved = {}, set()
+    for line in history:
+        kind = line["kind"]
+        if kind == "invoke":
+            in_flight.add(line["root"])
+        elif kind == "puback":
+            in_flight.discard(line["root"])
+        elif kind == "killed":
             report.counts["kills"] += 1
             report.counts["kills in flight"] += bool(in_flight)
+        elif kind == "scheduled":
+            scheduled[line["id"]] = line["name"]
+        elif kind == "nemesis":
+            effect = line["effect"]
+            proved.add(line["id"])
+            report.nemeses[line["name"]] += 1
+            if effect["value"] < effect["least"]:
+                report.breach("effect", "no effect", f"{line['name']} {line['id']}: {effect['what']} is {effect['value']}, "
+                                                     f"at least {effect['least']} was expected")
+    for id in set(scheduled) - proved:
+        report.breach("effect", "no effect", f"{scheduled[id]} {id} was scheduled and never shown to have happened")
     if report.counts["kills"] and not report.counts["kills in flight"]:
         report.breach("effect", "no effect", "no kill hit anything that was under way")
 
@@ -304,12 +458,16 @@ def check_effect(history, report):
 def check(history, dumps, entries):
     """history: lines of all clients; dumps: [(name, lines)]; entries: lines of `signet log --json`. A Report."""
     report = Report()
+    history = sorted(history, key=lambda line: line["t"])
     log = Log(entries, report)
     check_acknowledged(history, log, report)
     check_lanes(log, report)
-    check_dumps(dumps, log, report)
+    check_dumps(history, dumps, log, report)
     check_inboxes(history, log, report)
     check_bots(log, report)
+    check_strangers(history, report)
+    check_life(history, report)
+    check_minority(history, report)
     check_effect(history, report)
     for line in history:
         if line["kind"] == "unexpected":
@@ -333,6 +491,9 @@ def main():
           f"{c['kills in flight']} of {c['kills']} kills with batches in flight: "
           f"{c['lost']} lost, {c['doubled']} doubled, {c['out of order']} out of order, "
           f"{c['phantom']} phantom, {c['rewritten']} rewritten")
+    if report.nemeses:
+        print("faults with effect: " + ", ".join(f"{name} {count}" for name, count in sorted(report.nemeses.items()))
+              + f"; slowest recovery {report.slowest:.1f} s of {c['recoveries']}")
     if c["acknowledged"] == 0 or c["deliveries"] == 0:
         print("nothing was acknowledged or delivered: this run shows nothing")
         return 1

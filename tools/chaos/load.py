@@ -1,10 +1,12 @@
-"""One client under load: `load.py SPEC` where SPEC is a JSON file made by tests/system/kill/run.
+"""One client under load: `load.py SPEC` where SPEC is a JSON file made by tools/chaos/clients.py.
 
 An author signs batches of unique messages to random recipients, keeps several unacknowledged, and after every lost
 connection sends the unacknowledged ones again, byte for byte. Now and then it sends an acknowledged batch again,
 another message under a used number (a fork), or one too far ahead (a gap). A reader receives an inbox, checks every
 proof, and acknowledges. Both write what they do to a history file, each line before (invoke) or after (everything else)
-the act, with the machine's monotonic clock. SIGTERM: an author finishes what is unacknowledged and ends; a reader ends.
+the act, with the machine's monotonic clock. Either may know several nodes: when it loses one, or hears nothing for
+`patience_s`, it goes on at one drawn at random. SIGTERM: an author finishes what is unacknowledged and ends; a reader
+ends.
 """
 import collections
 import json
@@ -15,7 +17,7 @@ import signal
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "client"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/system/client"))
 from signet_client import capnp, envelope, mqtt
 from signet_client.client import INBOX, OUTBOX, RECEIPTS, SESSION, IDENTITY, Client, LoginRefused
 
@@ -39,26 +41,50 @@ class KnownIdentity:
         self.versions = [bytes.fromhex(spec["version"])]
 
 
-class Author(Client):
-    def __init__(self, spec, history):
-        identity = KnownIdentity(spec["identity"])
-        super().__init__(tuple(spec["address"]), identity, 0, spec["name"], bytes.fromhex(spec["node_key"]))
+class Roaming(Client):
+    """A client that knows several nodes and is attached to one of them."""
+
+    def __init__(self, spec, history, device, **more):
+        super().__init__(None, KnownIdentity(spec["identity"]), device, spec["name"], **more)
         self.history = history
         self.random = random.Random(spec["seed"])
         self.name = spec["name"]
+        self.nodes = spec["nodes"]      # {name, address, node_key}; the first is where it begins
+        self.node = None
+        self.patience = spec["patience_s"]
+        self.stopping = False
+
+    def attach(self):
+        """Logs in at the first node the first time, later at any."""
+        self.node = self.random.choice(self.nodes) if self.node else self.nodes[0]
+        self.address, self.node_key = tuple(self.node["address"]), bytes.fromhex(self.node["node_key"])
+        self.login(timeout=self.patience)
+        self.history.write("attached", device=self.key.public.hex(), node=self.node["name"])
+
+    def disconnect_quietly(self):
+        try:
+            self.disconnect()
+        except (mqtt.Closed, OSError):
+            pass
+
+
+class Author(Roaming):
+    def __init__(self, spec, history):
+        super().__init__(spec, history, 0)
+        identity = self.identity
+        self.pause = spec["pause_s"]    # mean seconds between batches; 0: as many as the window allows
         self.lanes = {r: envelope.Lane(bytes.fromhex(spec["cluster"]), identity.permalink, bytes.fromhex(r))
                       for r in spec["recipients"]}
         self.waiting = collections.OrderedDict()   # root -> (batch, is it an ordinary one?)
         self.done = collections.deque(maxlen=50)   # acknowledged ordinary batches
         self.flight = {}                           # packet id -> root
         self.count = 0
-        self.stopping = False
 
     def _take_publish(self, got):
         super()._take_publish(got)
         if got["topic"] == RECEIPTS:
             receipt = self.receipts.pop()
-            self.history.write("receipt", root=receipt["root"].hex(), problem=receipt["problem"], outcomes=[
+            self.history.write("receipt", device=self.key.public.hex(), root=receipt["root"].hex(), problem=receipt["problem"], outcomes=[
                 {"code": o["code"], "index": o["index"], "expected": o["expected"]} for o in receipt["outcomes"]])
 
     def _take(self, got):
@@ -108,9 +134,8 @@ class Author(Client):
     def turn(self):
         """One connection, until it is lost or all is done."""
         self.flight.clear()
-        self.login()
-        self.subscribe([RECEIPTS, SESSION])
-        self.history.write("attached", device=self.key.public.hex())
+        self.attach()
+        self.subscribe([RECEIPTS, SESSION], timeout=self.patience)
         for batch, _ in list(self.waiting.values()):
             self.put(batch)
         while not (self.stopping and not self.waiting):
@@ -120,32 +145,48 @@ class Author(Client):
                     continue
                 self.waiting[batch.root] = (batch, ordinary)
                 self.put(batch)
+                if self.pause:
+                    self.drain(self.random.expovariate(1 / self.pause))
             left = len(self.waiting)
-            self.pump(lambda: len(self.waiting) < left, 30)
+            if left:
+                self.pump(lambda: len(self.waiting) < left, self.patience)
+        self.history.write("finished", device=self.key.public.hex())
 
 
-class Reader(Client):
+class Reader(Roaming):
     def __init__(self, spec, history):
-        super().__init__(tuple(spec["address"]), KnownIdentity(spec["identity"]), 1, spec["name"],
-                         bytes.fromhex(spec["node_key"]), auto_ack=False)
-        self.history = history
-        self.stopping = False
+        super().__init__(spec, history, 1, auto_ack=False)
         self.turns = 0
+        self.heard = 0.0                # when anything last came, by the monotonic clock
+
+    def _take(self, got):
+        self.heard = time.monotonic()
+        super()._take(got)
+
+    def wait(self):
+        """A quarter of a second for a delivery; a node that answers no PINGREQ is given up."""
+        try:
+            self.pump(lambda: self.deliveries, 0.25)
+        except mqtt.Timeout:
+            silent = time.monotonic() - self.heard
+            if silent > self.patience:
+                raise
+            if silent > self.patience / 3:
+                self.connection.send(mqtt.packet(mqtt.PINGREQ))
 
     def turn(self):
         self.turns += 1
         self.deliveries.clear()
         device = self.key.public.hex()
-        self.login()
-        self.subscribe([SESSION, IDENTITY])
+        self.attach()
+        self.heard = time.monotonic()
+        self.subscribe([SESSION, IDENTITY], timeout=self.patience)
         self.history.write("cursor", device=device, position=self.cursor())
-        self.subscribe([INBOX])
+        self.subscribe([INBOX], timeout=self.patience)
         while not self.stopping:
             if not self.deliveries:
-                try:
-                    self.pump(lambda: self.deliveries, 0.25)
-                except mqtt.Timeout:
-                    continue
+                self.wait()
+                continue
             delivery = self.deliveries.pop(0)
             try:
                 got = envelope.read_delivery(delivery["payload"], self.identity.permalink, self.cluster,
@@ -172,14 +213,14 @@ def main():
     while True:
         try:
             client.turn()
-            client.disconnect()
+            client.disconnect_quietly()
             return 0
         except (mqtt.Closed, mqtt.Timeout, LoginRefused, OSError) as e:
             client.history.write("lost", why=f"{type(e).__name__} {e}")
             client.close()
             if client.stopping and spec["role"] == "reader":
                 return 0
-            time.sleep(0.03)
+            time.sleep(client.random.uniform(0.03, 0.2))
         except Exception as e:
             client.history.write("unexpected", what=f"{type(e).__name__} {e}")
             raise

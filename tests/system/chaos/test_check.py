@@ -4,7 +4,7 @@ import pathlib
 import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "tools/chaos"))
 import check
 
 ALICE, BOB, BOT = "aa" * 32, "bb" * 32, "cc" * 32
@@ -39,7 +39,7 @@ def good():
             "previous": m["previous"] or ""} for m in messages])
 
     def answer(t, root, *outcomes):
-        at(t, "receipt", root=root, problem="", outcomes=[
+        at(t, "receipt", device=KEY, root=root, problem="", outcomes=[
             {"code": code, "index": index, "expected": 0} for code, index in outcomes])
         at(t + 1, "puback", root=root, code=0 if all(code in check.GOOD for code, _ in outcomes) else 0x83)
 
@@ -77,7 +77,25 @@ def good():
     deliver(46, 2, 2, 3)
     at(47, "acknowledged", device=DEVICE, position=3)
     at(95, "cursor", device=DEVICE, position=3)
-    at(35, "killed")
+    at(35, "killed", node="a")
+    at(36, "exited", node="a", code=-9, expected=[-9])
+    at(9, "attached", device=KEY, node="a")
+    at(39, "attached", device=KEY, node="b")
+    at(31, "scheduled", id=1, name="kill one")
+    at(34, "nemesis", id=1, name="kill one", targets=["a"], until=38, effect={"what": "gone", "value": 1, "least": 1})
+    at(38, "healed", id=1)
+    at(44, "recovered", id=1, limit_s=10)
+    at(51, "scheduled", id=2, name="isolate a")
+    at(52, "nemesis", id=2, name="isolate a", targets=["a"], until=78, minority=["a"],
+       effect={"what": "packets dropped", "value": 17, "least": 1})
+    at(79, "healed", id=2)
+    at(79, "recovered", id=2, limit_s=10)
+    at(22, "applied", node="a", index=3)
+    at(92, "applied", node="a", index=6)
+    at(93, "usage", node="a", rss_bytes=1 << 20, fds=20, limits={"rss_bytes": 1 << 30, "fds": 1000})
+    at(23, "stranger", node="a", bytes=160, packets=["AUTH", "CONNACK"])
+    at(94, "finished", device=KEY)
+    at(99, "ended")
     dumps = [("0000.dump.jsonl", [{"index": 1, "hash": "h1"}, {"index": 2, "hash": "h2"}])]
     return history, dumps, entries
 
@@ -88,6 +106,10 @@ def messages_of(entries, index):
 
 def receipt(history, root):
     return next(line for line in history if line["kind"] == "receipt" and line["root"] == root)
+
+
+def line_of(history, kind):
+    return next(line for line in history if line["kind"] == kind)
 
 
 def deliveries(history):
@@ -104,6 +126,7 @@ class Good(unittest.TestCase):
     def test_what_was_never_answered_may_be_in_the_log_or_not(self):
         for present in (True, False):
             history, dumps, entries = good()
+            history[:] = [line for line in history if line["kind"] not in ("ended", "finished")]
             history.append({"t": 92, "kind": "invoke", "root": "r5", "messages": [
                 {"author": ALICE, "key": KEY, "recipient": BOT, "n": 2, "link": link(6), "previous": link(4)}]})
             if present:
@@ -164,6 +187,24 @@ class Bad(unittest.TestCase):
 
     def test_an_entry_of_a_dump_is_gone(self):
         self.spoil("C3", "rewritten", lambda h, d, e: d[0][1].append({"index": 7, "hash": "h7"}))
+
+    def test_an_entry_that_was_never_applied_may_be_replaced(self):
+        history, dumps, entries = good()
+        dumps[0][1].append({"index": 3, "hash": "another", "applied": False})
+        entries.append({"index": 7, "hash": "h7", "previous": "wrong", "applied": False, "events": [], "entry": {
+            "kind": "batch_accepted", "batch": {"signing_key": KEY, "messages": [message(BOB, 9, 77, 76)]}}})
+        self.assertEqual(check.check(history, dumps, entries).render(), [])
+
+    def test_two_nodes_that_applied_different_entries(self):
+        self.spoil("C3", "rewritten", lambda h, d, e: d.append(("b.dump.jsonl", [{"index": 4, "hash": "other"}])))
+
+    def test_a_node_whose_applied_index_goes_back(self):
+        self.spoil("C3", "rewritten", lambda h, d, e: h.append({"t": 95, "kind": "applied", "node": "a", "index": 2}))
+
+    def test_a_replaced_store_may_begin_anew(self):
+        history, dumps, entries = good()
+        history += [{"t": 95, "kind": "reset", "node": "a"}, {"t": 96, "kind": "applied", "node": "a", "index": 1}]
+        self.assertEqual(check.check(history, dumps, entries).render(), [])
 
     def test_the_chain_of_hashes_is_cut(self):
         self.spoil("C3", "rewritten", lambda h, d, e: e[3].update(previous="other"))
@@ -258,6 +299,103 @@ class Bad(unittest.TestCase):
             e.append({"index": 7, "hash": "h7", "previous": "h6", "applied": True, "events": [],
                       "entry": {"kind": "bot_committed", "bot": BOT, "from_input": 1, "input": 1}})
         self.spoil("C9", "out of order", how)
+
+    def test_a_bot_that_gives_up_with_a_dead_letter_passes(self):
+        history, dumps, entries = good()
+        entries[4]["entry"] = {"kind": "bot_dead_lettered", "bot": BOT, "input": 1, "attempts": 5}
+        self.assertEqual(check.check(history, dumps, entries).render(), [])
+
+    def test_a_dead_letter_beside_an_answer(self):
+        self.spoil("C9", "doubled", lambda h, d, e: e[4]["entry"].update(kind="bot_dead_lettered"))
+
+    def test_a_dead_letter_that_is_lost(self):
+        def how(h, d, e):
+            e[4]["entry"] = {"kind": "bot_dead_lettered", "bot": BOT, "input": 1, "attempts": 5}
+            e[4]["applied"] = False
+        self.spoil("C9", "lost", how)
+
+    def test_a_bot_that_tries_for_ever(self):
+        def how(h, d, e):
+            for tries in range(1, 7):
+                e.append({"index": 6 + tries, "hash": f"h{6 + tries}", "previous": f"h{5 + tries}", "applied": True,
+                          "events": [], "entry": {"kind": "bot_attempted", "bot": BOT, "input": 2, "attempt": tries}})
+        self.spoil("C9", "doubled", how)
+
+    def test_a_bot_that_handled_more_than_it_got(self):
+        self.spoil("C9", "phantom", lambda h, d, e: e[4]["entry"].update(input=2))
+
+    def test_more_bytes_before_login_than_allowed(self):
+        self.spoil("C11", "told early", lambda h, d, e: line_of(h, "stranger").update(bytes=513))
+
+    def test_a_delivery_before_login(self):
+        self.spoil("C11", "told early", lambda h, d, e: line_of(h, "stranger").update(packets=["AUTH", "PUBLISH"]))
+
+    def test_a_cluster_that_recovers_too_late(self):
+        self.spoil("C12", "not alive", lambda h, d, e: line_of(h, "recovered").update(limit_s=1e-9))
+
+    def test_a_cluster_that_never_recovers(self):
+        self.spoil("C12", "not alive", lambda h, d, e: h.remove(line_of(h, "recovered")))
+
+    def test_a_node_that_ends_by_itself(self):
+        self.spoil("C12", "not alive", lambda h, d, e: h.append(
+            {"t": 60, "kind": "exited", "node": "b", "code": 70, "expected": [0]}))
+
+    def test_a_node_that_should_have_fenced_itself_and_did_not(self):
+        self.spoil("C12", "not alive", lambda h, d, e: h.append(
+            {"t": 60, "kind": "exited", "node": "b", "code": 0, "expected": [72]}))
+
+    def test_memory_without_bound(self):
+        self.spoil("C12", "not alive", lambda h, d, e: line_of(h, "usage").update(rss_bytes=1 << 31))
+
+    def test_descriptors_without_bound(self):
+        self.spoil("C12", "not alive", lambda h, d, e: line_of(h, "usage").update(fds=1001))
+
+    def test_disk_without_bound(self):
+        self.spoil("C12", "not alive", lambda h, d, e: line_of(h, "usage").update(
+            disk_bytes=11, limits={"disk_bytes": 10}))
+
+    def test_a_client_that_never_got_its_last_answer(self):
+        self.spoil("C12", "not alive", lambda h, d, e: h.append(
+            {**line_of(h, "invoke"), "t": 98, "root": "r9", "messages": [
+                {**line_of(h, "invoke")["messages"][0], "link": link(200), "n": 4}]}))
+
+    def test_a_client_that_never_finished(self):
+        self.spoil("C12", "not alive", lambda h, d, e: h.remove(line_of(h, "finished")))
+
+    def test_a_client_that_asks_without_pause(self):
+        def how(h, d, e):
+            asked = next(l for l in h if l["kind"] == "invoke" and l["root"] == "r2")
+            h += [{**asked, "t": asked["t"]} for _ in range(check.AGAIN_PER_SECOND)]
+        self.spoil("C12", "not alive", how)
+
+    def test_an_acceptance_on_the_minority_side(self):
+        self.spoil("minority", "split", lambda h, d, e: [l for l in h if l["kind"] == "nemesis"][1].update(
+            minority=["b"]))
+
+    def test_an_acceptance_of_what_was_sent_before_the_cut_passes(self):
+        history, dumps, entries = good()
+        cut = [l for l in history if l["kind"] == "nemesis"][1]
+        cut.update(minority=["b"], t=61)
+        self.assertEqual(check.check(history, dumps, entries).render(), [])
+
+    def test_an_acceptance_that_came_after_the_cut_healed_passes(self):
+        history, dumps, entries = good()
+        cut = [l for l in history if l["kind"] == "nemesis"][1]
+        cut.update(minority=["b"], until=70)
+        self.assertEqual(check.check(history, dumps, entries).render(), [])
+
+    def test_an_acceptance_on_the_minority_side_hidden_by_a_shorter_cut(self):
+        def how(h, d, e):
+            cut = [l for l in h if l["kind"] == "nemesis"][1]
+            cut.update(minority=["b"])
+            h.append({**cut, "t": 55, "until": 56})
+        self.spoil("minority", "split", how)
+
+    def test_a_fault_without_effect(self):
+        self.spoil("effect", "no effect", lambda h, d, e: line_of(h, "nemesis")["effect"].update(value=0))
+
+    def test_a_fault_that_was_scheduled_and_never_happened(self):
+        self.spoil("effect", "no effect", lambda h, d, e: h.remove(line_of(h, "nemesis")))
 
     def test_kills_that_hit_nothing(self):
         def how(h, d, e):
