@@ -18,6 +18,7 @@ SIGNET_MESSAGE(batch_answer)
 SIGNET_MESSAGE(propose_entry)
 SIGNET_MESSAGE(entry_answer)
 SIGNET_MESSAGE(log_advanced)
+SIGNET_MESSAGE(leadership)
 SIGNET_MESSAGE(inbox_advanced)
 SIGNET_MESSAGE(identity_changed)
 SIGNET_MESSAGE(cursor_moved)
@@ -30,6 +31,7 @@ CAF_ADD_ATOM(signet_messages, signet, tick_atom, "tick")
 CAF_ADD_ATOM(signet_messages, signet, drain_atom, "drain")
 CAF_ADD_ATOM(signet_messages, signet, follow_atom, "follow")
 CAF_ADD_ATOM(signet_messages, signet, leave_atom, "leave")
+CAF_ADD_ATOM(signet_messages, signet, watch_atom, "watch")
 CAF_END_TYPE_ID_BLOCK(signet_messages)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::submit_batch)
@@ -37,6 +39,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::batch_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::propose_entry)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::entry_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::log_advanced)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::leadership)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::inbox_advanced)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::identity_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::cursor_moved)
@@ -64,6 +67,7 @@ using replica_actor = caf::typed_actor<
   // Error: overloaded, disk_full (nothing happened), unknown_outcome, not_leader.
   caf::replies_to<propose_entry>::with<entry_answer>,
   caf::reacts_to<follow_atom, caf::actor>,  // NODE: tell this FAN-OUT how far the log is applied
+  caf::reacts_to<watch_atom, caf::actor>,   // BOT, SESSION REGISTRY: tell me leadership, now and at every change
   caf::reacts_to<turn_atom>,  // INTERNAL: everything that arrived before this belongs to one turn
   caf::reacts_to<tick_atom>,  // INTERNAL: Raft's timer
   caf::replies_to<status_asked>::with<std::string>>;

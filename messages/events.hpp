@@ -49,6 +49,17 @@ struct propose_entry {
 /// REPLICA → FAN-OUT: the log is applied up to here. Carries nothing else, so losing one costs nothing.
 struct log_advanced { log_index index{}; };
 
+/// REPLICA → whoever watches it (BOTS, SESSION REGISTRY): what this node is now. Sent once when the watch begins, then
+/// at every change.
+struct leadership {
+  bool surely = false;     ///< leads, and an entry of its own term is committed: no other node leads surely in this term
+  std::uint64_t term = 0;  ///< the term of this node
+  /// What this node proposes can be committed as far as it knows: it leads surely, or follows a leader that it hears.
+  /// False also for the moment of an election.
+  bool majority = false;
+  bool operator==(const leadership&) const = default;
+};
+
 /// FAN-OUT → SESSION, BOT: your inbox may hold something up to this log index: pull from your cursor.
 struct inbox_advanced { log_index index{}; };
 /// FAN-OUT → SESSION: a new version of your identity is published: check whether your key still stands.

@@ -42,13 +42,18 @@ error from_caf(const caf::error& what) {
 
 void replica_state::start(replica_services services) {
   supervision::guard(self_);
+  self_->set_down_handler([this](caf::down_msg& down) {
+    std::erase_if(watchers_, [&](const caf::actor& each) { return each.address() == down.source; });
+  });
   services_ = std::move(services);
+  told_ = leads_now();
   arm_tick();
 }
 
 replica_actor::behavior_type replica_state::make_behavior() {
   return {[this](const propose_entry& request) { return guarded([&] { return propose(request); }); },
           [this](follow_atom, const caf::actor& fanout) { guarded([&] { follow(fanout); }); },
+          [this](watch_atom, const caf::actor& watcher) { guarded([&] { watch(watcher); }); },
           [this](turn_atom) { guarded([&] { turn(); }); },
           [this](tick_atom) { guarded([&] { tick(); }); },
           [this](status_asked) { return guarded([&] { return status(); }); }};
@@ -105,6 +110,7 @@ void replica_state::turn() {
   }
   for (const auto& refused : done.refused_messages)
     spdlog::warn("peer_message_refused reason={}", render(refused));
+  tell_watchers();
   if (done.more)
     ask_for_turn();
 }
@@ -112,6 +118,30 @@ void replica_state::turn() {
 void replica_state::follow(const caf::actor& fanout) {
   fanout_ = caf::actor_cast<fanout_actor>(fanout);
   self_->send(fanout_, log_advanced{services_.store->applied()});
+}
+
+void replica_state::watch(const caf::actor& watcher) {
+  self_->monitor(watcher);
+  watchers_.push_back(watcher);
+  caf::anon_send(watcher, told_);
+}
+
+leadership replica_state::leads_now() const {
+  const auto& core = services_.store->consensus();
+  leadership out;
+  out.surely = core.leads_surely();
+  out.term = value(core.current_term());
+  out.majority = out.surely || (core.role() != raft::role::leader && value(core.leader()) != 0);
+  return out;
+}
+
+void replica_state::tell_watchers() {
+  const auto now = leads_now();
+  if (now == told_)
+    return;
+  told_ = now;
+  for (const auto& each : watchers_)
+    caf::anon_send(each, told_);
 }
 
 void replica_state::tick() {

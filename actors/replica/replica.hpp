@@ -32,6 +32,7 @@ public:
 
   caf::result<entry_answer> propose(const propose_entry& request);
   void follow(const caf::actor& fanout);
+  void watch(const caf::actor& watcher);
   void turn();
   void tick();
   std::string status();
@@ -41,10 +42,14 @@ private:
   auto guarded(Verb&& verb) -> decltype(verb());
   void arm_tick();
   void ask_for_turn();
+  leadership leads_now() const;
+  void tell_watchers();
 
   replica_actor::pointer self_;
   replica_services services_;
   fanout_actor fanout_;
+  std::vector<caf::actor> watchers_;  // until they end
+  leadership told_;
   std::unordered_map<std::uint64_t, caf::typed_response_promise<entry_answer>> waiting_;  // by ticket
   bool turn_pending_ = false, tick_pending_ = false;
   std::uint64_t turns_ = 0, answers_ = 0, refused_ = 0;

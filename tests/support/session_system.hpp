@@ -78,6 +78,7 @@ struct played_replica {
   view_world* world = nullptr;
   played_clock* clock = nullptr;
   fanout_actor fanout;
+  leadership leads{true, 1, true};
   ec refuse = ec::ok;          ///< answers this instead, and does nothing
   std::uint64_t entries = 0;
 };
@@ -101,6 +102,7 @@ inline replica_actor::behavior_type play_replica(replica_actor::pointer, played_
             return out;
           },
           [](follow_atom, const caf::actor&) {},
+          [play](watch_atom, const caf::actor& watcher) { caf::anon_send(watcher, play->leads); },
           [](turn_atom) {},
           [](tick_atom) {},
           [](status_asked) { return std::string{"{}"}; }};
