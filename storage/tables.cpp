@@ -514,6 +514,34 @@ std::optional<dead_letter_row> dead_letter_row::decode(bytes_view raw) {
   return whole(in, std::move(out));
 }
 
+void member_seen_row::encode(bytes& out) const {
+  append(out, store.view());
+  append_u64(out, server_id);
+  append_u64(out, value(term));
+  append_u64(out, value(promised));
+  append_u64(out, value(committed));
+  append_u64(out, value(seen));
+  for (const auto& each : older_stores)
+    append(out, each.view());
+}
+std::optional<member_seen_row> member_seen_row::decode(bytes_view raw) {
+  constexpr std::size_t fixed = peer::store_id::size + 5 * 8;
+  if (raw.size() < fixed || (raw.size() - fixed) % peer::store_id::size != 0 ||
+      (raw.size() - fixed) / peer::store_id::size > older_stores_max)
+    return std::nullopt;
+  reader in{raw};
+  member_seen_row out;
+  out.store = in.as<peer::store_id>();
+  out.server_id = in.u64();
+  out.term = in.as<signet::term>();
+  out.promised = in.as<log_index>();
+  out.committed = in.as<log_index>();
+  out.seen = in.as<wall_ms>();
+  for (auto left = (raw.size() - fixed) / peer::store_id::size; left > 0; --left)
+    out.older_stores.push_back(in.as<peer::store_id>());
+  return whole(in, std::move(out));
+}
+
 // ---- the tables ------------------------------------------------------------------------------------------------------
 
 std::span<const table_ref> all_tables() {
@@ -522,7 +550,7 @@ std::span<const table_ref> all_tables() {
     table::identity_versions::ref, table::keys::ref,     table::links::ref,          table::lanes::ref,
     table::inbox::ref,        table::sessions::ref,      table::session_ends::ref,   table::nonces::ref,
     table::nonce_ends::ref,   table::cursors::ref,       table::security_events::ref, table::event_counters::ref,
-    table::forks::ref,        table::bots::ref,          table::dead_letters::ref,
+    table::forks::ref,        table::bots::ref,          table::dead_letters::ref,   table::members_seen::ref,
   };
   static_assert([] {
     for (std::size_t i = 0; i < std::size(all); ++i)
@@ -534,7 +562,8 @@ std::span<const table_ref> all_tables() {
 }
 
 bool is_replicated(table_ref where) {
-  return where.slot != table::meta::ref.slot && where.slot != table::log::ref.slot;
+  return where.slot != table::meta::ref.slot && where.slot != table::log::ref.slot &&
+         where.slot != table::members_seen::ref.slot;
 }
 
 namespace detail {

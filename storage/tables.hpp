@@ -5,8 +5,8 @@
 // stands before it. The 8-byte row check that storage/lmdb/ adds behind each value is not shown.
 //
 // Two kinds of tables:
-//   local        log and meta: written by the replica's turn; differ between nodes (term, vote) or are what all else is
-//                computed from. Not part of the state hash.
+//   local        log, meta and members_seen: written by the replica's turn; differ between nodes (term, vote, what it has
+//                seen of others) or are what all else is computed from. Not part of the state hash.
 //   replicated   everything else: written by `applier::apply` alone, in the transaction of the entry that changed it.
 //                Equal on every node at the same applied index; part of the state hash (except state/applied itself).
 //
@@ -24,6 +24,11 @@
 #include <array>
 #include <optional>
 #include <string>
+
+namespace signet::peer {
+/// As in storage/peer/frame.hpp: the name of one store of one node.
+using store_id = id<struct store_id_tag, 16>;
+} // namespace signet::peer
 
 namespace signet::storage {
 
@@ -393,6 +398,21 @@ struct dead_letter_row {
   static std::optional<dead_letter_row> decode(bytes_view raw);
 };
 
+/// store 16 ‖ server id u64 ‖ term u64 ‖ promised u64 ‖ committed u64 ‖ seen u64 ‖ older stores, 16 each, to the end
+struct member_seen_row {
+  peer::store_id store;         ///< that it has now
+  std::uint64_t server_id = 0;  ///< that belongs to this store; 0: none seen yet
+  signet::term term{};          ///< the highest one that it has told us
+  log_index promised{};         ///< it has acknowledged entries up to here to the leader of that very term
+  log_index committed{};        ///< it holds everything up to here, and that is committed
+  wall_ms seen{};               ///< when one of these moved; data only
+  std::vector<peer::store_id> older_stores;  ///< that it had before, newest last; at most older_stores_max
+  static constexpr std::size_t older_stores_max = 8;
+  bool operator==(const member_seen_row&) const = default;
+  void encode(bytes& out) const;
+  static std::optional<member_seen_row> decode(bytes_view raw);
+};
+
 // ---- the tables ------------------------------------------------------------------------------------------------------
 
 namespace table {
@@ -520,6 +540,14 @@ struct dead_letters {
   static constexpr table_ref ref{18, "dead_letters"};
   using key = dead_letter_key;
   using value = dead_letter_row;
+};
+
+/// Local. Node name → what this node has seen of that member, and must not forget: see storage/peer/member_memory.hpp.
+/// Written lazily by the replica's turn, in a transaction that is made anyway.
+struct members_seen {
+  static constexpr table_ref ref{19, "members_seen"};
+  using key = name_key;
+  using value = member_seen_row;
 };
 
 } // namespace table

@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_each<table::meta, table::log, table::state, table::identities, table::identity_versions, table::keys, table::links,
            table::lanes, table::inbox, table::sessions, table::session_ends, table::nonces, table::nonce_ends,
            table::cursors, table::security_events, table::event_counters, table::forks, table::bots,
-           table::dead_letters>(data[0], key, value);
+           table::dead_letters, table::members_seen>(data[0], key, value);
   if (data[0] == table::state::ref.slot)
     if (auto applied = applied_row::decode(value)) {
       bytes again;

@@ -78,6 +78,7 @@ BOOST_AUTO_TEST_CASE(every_table_has_its_own_slot_and_name) {
   }
   BOOST_CHECK(!is_replicated(table::log::ref));
   BOOST_CHECK(!is_replicated(table::meta::ref));
+  BOOST_CHECK(!is_replicated(table::members_seen::ref));
   BOOST_CHECK(is_replicated(table::lanes::ref));
 }
 
@@ -125,6 +126,11 @@ BOOST_AUTO_TEST_CASE(every_row_decodes_to_what_was_encoded_and_to_nothing_when_c
     check_value(bot_row{random(), some_number<inbox_position>(random), static_cast<std::uint32_t>(random()), random(),
                         random(), some_text(random, 60)},
                 true);
+    member_seen_row seen{some_id<peer::store_id>(random), random(), some_number<term>(random),
+                         some_number<log_index>(random), some_number<log_index>(random), some_number<wall_ms>(random), {}};
+    for (auto left = random() % (member_seen_row::older_stores_max + 1); left > 0; --left)
+      seen.older_stores.push_back(some_id<peer::store_id>(random));
+    check_value(seen);
     check_value(dead_letter_row{some_number<log_index>(random), some_number<wall_ms>(random),
                                 static_cast<std::uint32_t>(random()), some_text(random, 200)},
                 true);
