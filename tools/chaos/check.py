@@ -8,8 +8,8 @@ HISTORY_DIR/NODE*.dump.jsonl: index and hash of log entries of a node, and wheth
 Rules, each breach on a line of its own:
   C1  what was acknowledged is in the log, once, at the acknowledged index                    lost, doubled
   C2  what is in the log was sent, and never refused for good                                 phantom
-  C3  what a node had applied stands in the final log with that hash, the chain of hashes holds, and no node's applied
-      index goes back                                                                         rewritten
+  C3  what a node had applied stands in the final log with that hash, the chain of hashes holds, no node's applied index
+      goes back, and equal logs made equal states                                             rewritten
   C4  what was acknowledged before another was sent stands before it                          out of order
   C5  in every lane n = 1, 2, 3… in log order, each naming the link before it                 out of order
   C6  sent again: the same index; another message under a used number: fork, with an event    doubled
@@ -29,7 +29,7 @@ Lines of the driver (all with "t", monotonic nanoseconds):
   nemesis {id, name, targets, until, effect: {what, value, least}, minority?: [nodes]}   it lasted from t to until
   healed {id} … recovered {id, limit_s}  the last fault ended; all nodes were equal and writable again
   exited {node, code, expected: [codes]} a node's process ended; negative: by that signal
-  applied {node, index}, reset {node}    seen in a node's status; its store was replaced on purpose
+  applied {node, index, state?}, reset {node}    seen in a node's status; its store was replaced on purpose
   usage {node, NAME: value, limits: {NAME: value}}
   stranger {node, bytes, packets}        what a connection got that never authenticated
   finished {device}, ended {}            a client answered for all it sent; the run was played to its end
@@ -234,8 +234,13 @@ def check_dumps(history, dumps, log, report):
             elif log.hashes[index] != line["hash"]:
                 report.breach("C3", "rewritten", f"{name}: entry {index} is another one")
         report.counts["dumps"] += 1
-    highest = {}
+    highest, states = {}, {}
     for line in history:
+        if line["kind"] == "applied" and line.get("state"):
+            first = states.setdefault(line["index"], line)
+            if first["state"] != line["state"]:
+                report.breach("C3", "rewritten", f"after entry {line['index']} nodes {first['node']} and {line['node']} "
+                                                 "are in different states")
         if line["kind"] == "reset":
             highest.pop(line["node"], None)
         elif line["kind"] == "applied":

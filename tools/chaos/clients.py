@@ -8,8 +8,11 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests/system/client"))
-from signet_client import envelope
-from signet_client.client import Client
+import load
+from signet_client import capnp, envelope, mqtt
+from signet_client.client import RECEIPTS, SESSION, Client, LoginRefused
+
+LOST = (mqtt.Closed, mqtt.Timeout, LoginRefused, OSError, envelope.Refused, capnp.Malformed)
 
 
 def wait_for(what, condition, timeout):
@@ -48,7 +51,6 @@ class Load:
         self.folder = folder
         self.processes = []
         self.answered = 0
-        self.seen = {}                    # recipient -> newest position that its reader has got
         people = [envelope.Identity(devices=2, profile=f"load {i}".encode()) for i in range(count)]
         for i, person in enumerate(people):  # published before anybody writes to them
             node = nodes[i % len(nodes)]
@@ -56,6 +58,7 @@ class Load:
             client.login()
             client.disconnect()
         everybody = [person.permalink.hex() for person in people]
+        self.seen = dict.fromkeys(everybody, 0)  # who reads -> newest position that the reader has got
         self.tails = {}
         for i, person in enumerate(people):
             for role in ("author", "reader"):
@@ -107,7 +110,7 @@ class Load:
                     answered += m["author"] == bot
                     to_bot += m["recipient"] == bot
         self.look()
-        return answered >= to_bot and all(self.seen.get(who, 0) >= end for who, end in ends.items() if who != bot)
+        return answered >= to_bot and all(got >= ends.get(who, 0) for who, got in self.seen.items())
 
     def end(self, role, timeout):
         for kind, _, process in self.processes:
@@ -123,3 +126,117 @@ class Load:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+class Canary:
+    """One author for each node that writes to itself through that node alone: shows that the node takes and applies
+    writes. Its history is judged like every other's."""
+
+    def __init__(self, nodes, cluster, folder):
+        self.nodes, self.cluster = nodes, cluster
+        self.history = load.History(folder / "canary.history.jsonl")
+        self.authors = {}
+
+    def author(self, node):
+        if node.name not in self.authors:
+            identity = envelope.Identity()
+            spec = {"name": f"canary-{node.name}", "seed": 0, "patience_s": 3, "pause_s": 0, "cluster": self.cluster.hex(),
+                    "nodes": [{"name": node.name, "address": node.address, "node_key": node.node_key}],
+                    "recipients": [identity.permalink.hex()],
+                    "identity": {"permalink": identity.permalink.hex(), "version": identity.versions[0].hex(),
+                                 "devices": [key.seed.hex() for key in identity.devices]}}
+            self.authors[node.name] = load.Author(spec, self.history)
+        return self.authors[node.name]
+
+    def write(self, node, timeout=3):
+        """One message through this node, or the one that is still unanswered. Returns the log index, or None."""
+        author = self.author(node)
+        author.patience = timeout
+        try:
+            fresh = None
+            if not author.waiting:
+                fresh = envelope.Batch(author.key, [next(iter(author.lanes.values())).next(author.content())])
+                author.waiting[fresh.root] = (fresh, True)
+            if author.connection is None:
+                author.flight.clear()
+                author.attach()
+                author.subscribe([RECEIPTS, SESSION], timeout=timeout)
+                for batch, _ in list(author.waiting.values()):
+                    author.put(batch)
+            elif fresh:
+                author.put(fresh)
+            author.pump(lambda: not author.waiting, timeout)
+            return author.newest
+        except LOST as e:
+            self.history.write("lost", why=f"{type(e).__name__} {e}", node=node.name)
+            author.close()
+            author.connection = None
+            return None
+
+    def fire(self, node):
+        """Sends one message through this node and does not wait: something is under way when the node dies."""
+        author = self.author(node)
+        if author.connection is None or author.waiting:
+            return
+        batch = envelope.Batch(author.key, [next(iter(author.lanes.values())).next(author.content())])
+        author.waiting[batch.root] = (batch, True)
+        try:
+            author.put(batch)
+        except LOST:
+            pass  # `write` sends it again
+
+    def clock_of(self, node, timeout=5):
+        """Wall clock of a node in seconds, as it tells its clients; None if it does not."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self.write(node) is not None:
+                author = self.author(node)
+                author.notices.clear()
+                try:
+                    author.cursor()
+                    return author.notices[-1]["serverTimeMs"] / 1000
+                except LOST:
+                    author.close()
+                    author.connection = None
+        return None
+
+    def finish(self, timeout=30):
+        """Everything of every canary is answered."""
+        deadline = time.monotonic() + timeout
+        for author in self.authors.values():
+            node = next(n for n in self.nodes() if n.name == author.nodes[0]["name"])
+            while author.waiting and time.monotonic() < deadline:
+                self.write(node)
+            if not author.waiting:
+                self.history.write("finished", device=author.key.public.hex())
+            author.close()
+
+
+def stranger(node, history, draw):
+    """One connection that never authenticates, in one of three ways; what it got is recorded."""
+    seen, packets = 0, []
+    try:
+        identity = envelope.Identity()
+        client = Client(tuple(node.address), identity)
+        connection = mqtt.Connection(*node.address, timeout=2)
+        way = draw.choice(("silent after the challenge", "subscribe at once", "subscribe instead of the proof"))
+        if way != "subscribe at once":
+            connection.send(mqtt.connect(5, client.client_id, clean=True, props={
+                "auth_method": "signet-ed25519", "auth_data": client._hello()}))
+        if way != "silent after the challenge":
+            connection.send(mqtt.subscribe(5, 1, [("signet/v1/inbox", 1)]))
+        deadline = time.monotonic() + 0.2
+        while time.monotonic() < deadline:
+            got = connection.receive(max(0.01, deadline - time.monotonic()))
+            packets.append(NAMES.get(got["kind"], str(got["kind"])))
+    except LOST:
+        pass
+    finally:
+        if "connection" in locals():
+            seen = sum(connection.sizes) + len(connection.buffer)
+            connection.close()
+    history.write("stranger", node=node.name, bytes=seen, packets=packets)
+
+
+NAMES = {mqtt.CONNACK: "CONNACK", mqtt.PUBLISH: "PUBLISH", mqtt.PUBACK: "PUBACK", mqtt.SUBACK: "SUBACK",
+         mqtt.DISCONNECT: "DISCONNECT", mqtt.AUTH: "AUTH"}

@@ -70,7 +70,7 @@ class Roaming(Client):
 
 class Author(Roaming):
     def __init__(self, spec, history):
-        super().__init__(spec, history, 0)
+        super().__init__(spec, history, spec.get("device", 0))
         identity = self.identity
         self.pause = spec["pause_s"]    # mean seconds between batches; 0: as many as the window allows
         self.lanes = {r: envelope.Lane(bytes.fromhex(spec["cluster"]), identity.permalink, bytes.fromhex(r))
@@ -79,6 +79,7 @@ class Author(Roaming):
         self.done = collections.deque(maxlen=50)   # acknowledged ordinary batches
         self.flight = {}                           # packet id -> root
         self.count = 0
+        self.newest = 0                            # index of the newest entry that holds one of its messages
 
     def _take_publish(self, got):
         super()._take_publish(got)
@@ -86,6 +87,7 @@ class Author(Roaming):
             receipt = self.receipts.pop()
             self.history.write("receipt", device=self.key.public.hex(), root=receipt["root"].hex(), problem=receipt["problem"], outcomes=[
                 {"code": o["code"], "index": o["index"], "expected": o["expected"]} for o in receipt["outcomes"]])
+            self.newest = max([self.newest] + [o["index"] for o in receipt["outcomes"]])
 
     def _take(self, got):
         super()._take(got)

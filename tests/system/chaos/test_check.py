@@ -201,6 +201,10 @@ class Bad(unittest.TestCase):
     def test_a_node_whose_applied_index_goes_back(self):
         self.spoil("C3", "rewritten", lambda h, d, e: h.append({"t": 95, "kind": "applied", "node": "a", "index": 2}))
 
+    def test_two_states_of_one_log(self):
+        self.spoil("C3", "rewritten", lambda h, d, e: h.extend(
+            {"t": 93, "kind": "applied", "node": node, "index": 6, "state": state} for node, state in ("a1", "b2")))
+
     def test_a_replaced_store_may_begin_anew(self):
         history, dumps, entries = good()
         history += [{"t": 95, "kind": "reset", "node": "a"}, {"t": 96, "kind": "applied", "node": "a", "index": 1}]
