@@ -36,6 +36,12 @@ public:
   signature sign(label which, bytes_view content) const { return sign(which, {content}); }
   const public_key& public_half() const { return public_; }
 
+  /// For what needs the key in its own form (TLS between nodes). `use` keeps no copy that outlives it.
+  template <class F>
+  void lend_seed(F&& use) const {
+    use(std::span<const std::uint8_t, seed_size>{secret_.get(), seed_size});
+  }
+
 private:
   struct wipe {
     void operator()(std::uint8_t* memory) const noexcept;
