@@ -31,7 +31,7 @@ def offered(cluster_size, wanted, has_recover):
         if word not in groups and word not in faults.ALL:
             raise SystemExit(f"no fault {word}; there are: {' '.join([*groups, *faults.ALL])}")
         names += [name for name in groups.get(word, [word]) if name not in names]
-    have = {"clock", "disk", "namespaces"} if sandbox.has_namespaces() else set()
+    have = {"clock", "disk", "namespaces", "cuts", "proxies"} if sandbox.has_namespaces() else {"cuts", "proxies"}
     have |= {"cluster"} if cluster_size >= 3 else set()
     have |= {"recover"} if has_recover else set()
     lacking = {name: sorted(faults.NEEDS[name] - have) for name in names if faults.NEEDS[name] - have}
@@ -46,7 +46,8 @@ class Campaign:
         if not self.names:
             raise SystemExit("nothing can run here: " + json.dumps(self.lacking))
         needs = set().union(*(faults.NEEDS[name] for name in self.names))
-        self.cluster = Cluster(nodes, disk_mib=512 if "disk" in needs else 0, fake_clocks="clock" in needs)
+        self.cluster = Cluster(nodes, disk_mib=512 if "disk" in needs else 0, fake_clocks="clock" in needs,
+                               proxy_seed=seed if "proxies" in needs or not sandbox.has_namespaces() else None)
         self.history = self.cluster.history
         self.progress = progress
         self.done = 0            # faults so far

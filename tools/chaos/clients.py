@@ -23,6 +23,19 @@ def wait_for(what, condition, timeout):
         time.sleep(0.05)
 
 
+def introduce(person, node, timeout=60):
+    """Publishes the identity through this node, which may ask to come again later."""
+    def known():
+        client = Client(tuple(node["address"]), person, node_key=bytes.fromhex(node["node_key"]))
+        try:
+            client.login(timeout=10)
+            client.disconnect()
+            return True
+        except (mqtt.Closed, mqtt.Timeout, LoginRefused, OSError):
+            return False
+    wait_for("the first login of an identity", known, timeout)
+
+
 class Tail:
     """Whole lines that were added to a file since the last look."""
 
@@ -53,10 +66,7 @@ class Load:
         self.answered = 0
         people = [envelope.Identity(devices=2, profile=f"load {i}".encode()) for i in range(count)]
         for i, person in enumerate(people):  # published before anybody writes to them
-            node = nodes[i % len(nodes)]
-            client = Client(tuple(node["address"]), person, node_key=bytes.fromhex(node["node_key"]))
-            client.login()
-            client.disconnect()
+            introduce(person, nodes[i % len(nodes)])
         everybody = [person.permalink.hex() for person in people]
         self.seen = dict.fromkeys(everybody, 0)  # who reads -> newest position that the reader has got
         self.tails = {}

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import sandbox
+from links import Links
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 NAMES = "abcdefghij"
@@ -194,10 +195,11 @@ class Cluster:
     """with Cluster(3, folder) as cluster: founded and started.
 
     disk_mib: each node's data on a file system of its own of that size; 0: a plain directory. fake_clocks: nodes run
-    under libfaketime, so that their wall clocks can be stepped.
+    under libfaketime, so that their wall clocks can be stepped. proxy_seed: nodes dial each other through proxies of ours;
+    None: directly.
     """
 
-    def __init__(self, count, settings=None, disk_mib=0, fake_clocks=False, echo=True):
+    def __init__(self, count, settings=None, disk_mib=0, fake_clocks=False, echo=True, proxy_seed=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="signet-chaos-"))
         self.history_folder = self.directory / "history"
         self.history_folder.mkdir()
@@ -208,9 +210,11 @@ class Cluster:
         self.echo = echo
         self.settings = {
             "limits": {"unauthenticated_per_address": 4096, "verifications_per_address": 2000,
-                       "verifications_total": 5000, "failed_logins_per_address": 100000, "identities_per_second": 100},
+                       "verifications_total": 5000, "failed_logins_per_address": 100000, "identities_per_second": 10000},
             "storage": {"free_bytes_min": 16 << 20, "map_bytes": 16 << 30}, **(settings or {})}
         self.nodes = []
+        self.links = Links(proxy_seed) if proxy_seed is not None else None
+        self.held_before = 0
         self.expected = {}             # node -> exit codes that the fault in course explains
         self.dumped = {}               # node -> newest applied index in a dump
         self.dumps = 0
@@ -230,6 +234,8 @@ class Cluster:
 
     def add_node(self, founder=True):
         node = Node(self, NAMES[len(self.nodes)], len(self.nodes), founder)
+        if self.links:
+            self.links.add(node, self.nodes)
         self.nodes.append(node)
         return node
 
@@ -248,7 +254,8 @@ class Cluster:
             for node in self.nodes:
                 lines += [f"[nodes.{node.name}]", f'data = "{node.data}"']
                 if len(self.nodes) > 1:
-                    lines += [f'link = "{node.link}"', f"founder = {value(node.founder)}"]
+                    link = node.link if node is own or not self.links else self.links.address(own, node)
+                    lines += [f'link = "{link}"', f"founder = {value(node.founder)}"]
                 if node.link_key:
                     lines.append(f'link_key = "{node.link_key}"')
                 lines += [f"[nodes.{node.name}.listen]", f'mqtt = "{node.mqtt[0]}:{node.mqtt[1]}"']
@@ -267,6 +274,27 @@ class Cluster:
                 node.init()
         for node in self.nodes:
             node.start()
+
+    # --- the network between nodes
+
+    def cut(self, source, target):
+        """What source says no longer reaches target, until `heal`."""
+        if sandbox.has_namespaces():
+            target.host.drop_from(source.host.address)
+        else:
+            self.links.set(source, target, {"hold": True})
+
+    def heal(self):
+        """Ends all cuts. Returns how many packets, or pieces of a stream, they stopped."""
+        if not sandbox.has_namespaces():
+            stopped = self.links.count("held")
+            self.links.pass_all()
+            stopped, self.held_before = stopped - self.held_before, stopped
+            return stopped
+        stopped = sum(node.host.dropped() for node in self.nodes)
+        for node in self.nodes:
+            node.host.pass_all()
+        return stopped
 
     # --- what holds of all
 
@@ -330,6 +358,8 @@ class Cluster:
             if self.disk_mib:
                 subprocess.run(["umount", "-l", node.disk], check=False)
             node.host.close()
+        if self.links:
+            self.links.close()
         if not failed and not os.environ.get("SIGNET_CHAOS_KEEP"):
             shutil.rmtree(self.directory, ignore_errors=True)
         else:

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 ALL = {}            # name -> function
-NEEDS = {}          # name -> set of "namespaces", "cluster" (three nodes or more), "disk", "clock"
+NEEDS = {}          # name -> set of: namespaces, cuts (namespaces or proxies), proxies, cluster (three nodes or more), disk, clock, recover
 
 
 def fault(*needs):
@@ -131,15 +131,12 @@ def pause(run, draw):
 def cut(run, pairs, hold, minority=()):
     """pairs: (from, to): packets of `from` no longer reach `to`."""
     for source, target in pairs:
-        target.host.drop_from(source.host.address)
+        run.cluster.cut(source, target)
     begun = time.monotonic_ns()
     yield hold
     until = time.monotonic_ns()
-    dropped = 0
-    for target in {id(t): t for _, t in pairs}.values():
-        dropped += target.host.dropped()
-        target.host.pass_all()
-    return shown("packets dropped", dropped, minority=[node.name for node in minority], begun=begun, until=until)
+    return shown("packets or pieces stopped", run.cluster.heal(), minority=[node.name for node in minority], begun=begun,
+                 until=until)
 
 
 def both_ways(left, right):
@@ -151,7 +148,7 @@ def some_seconds(draw):
 
 
 def partition(*needs):
-    return fault("namespaces", "cluster", *needs)
+    return fault("cuts", "cluster", *needs)
 
 
 @partition()
@@ -247,7 +244,7 @@ def shatter(run, draw):
     return (yield from cut(run, pairs, some_seconds(draw), nodes))
 
 
-PARTITIONS = [name for name, function in ALL.items() if NEEDS[name] >= {"namespaces", "cluster"}]
+PARTITIONS = [name for name, function in ALL.items() if NEEDS[name] == {"cuts", "cluster"}]
 assert len(PARTITIONS) == 12
 
 
@@ -291,6 +288,62 @@ def slow_link(run, draw):
     over = int(words[words.index("overlimits") + 1])
     node.host.run("tc", "qdisc", "del", "dev", "eth0", "root")
     return shown("packets that had to wait", over)
+
+
+# --- links through our proxy ------------------------------------------------------------------------------------------------
+
+def misbehave(run, mode, counter, hold, nodes=None):
+    """All that these nodes say to others passes so."""
+    links = run.cluster.links
+    before = links.count(counter)
+    for source in nodes or run.cluster.nodes:
+        for target in run.cluster.nodes:
+            if source is not target:
+                links.set(source, target, mode)
+    yield hold
+    links.pass_all()
+    return shown(f"pieces {counter}", links.count(counter) - before)
+
+
+@fault("proxies", "cluster")
+def late_links(run, draw):
+    """Every piece between nodes is late by 5 to 100 ms and as much jitter."""
+    mode = {"delay_ms": draw.randint(5, 100), "jitter_ms": draw.randint(0, 100)}
+    return (yield from misbehave(run, mode, "delayed", some_seconds(draw)))
+
+
+@fault("proxies", "cluster")
+def sliced_links(run, draw):
+    return (yield from misbehave(run, {"slice": draw.choice((1, 7, 100))}, "sliced", some_seconds(draw)))
+
+
+@fault("proxies", "cluster")
+def stalled_links(run, draw):
+    """What one node says is stuck and comes later, whole."""
+    return (yield from misbehave(run, {"hold": True}, "held", some_seconds(draw), [draw.choice(run.cluster.nodes)]))
+
+
+@fault("proxies", "cluster")
+def half_open_links(run, draw):
+    """What one node says vanishes, while its connections stay open; then they end."""
+    node = draw.choice(run.cluster.nodes)
+    found = yield from misbehave(run, {"sink": True}, "sunk", some_seconds(draw), [node])
+    for each in run.cluster.nodes:
+        run.cluster.links.reset(each)   # the streams have holes
+    return found
+
+
+@fault("proxies", "cluster")
+def reset_links(run, draw):
+    """A storm of RST on what one node dialed, or all."""
+    nodes = run.cluster.nodes if draw.random() < 0.5 else [draw.choice(run.cluster.nodes)]
+    before = run.cluster.links.count("resets")
+    for _ in range(draw.randint(3, 15)):
+        for node in nodes:
+            run.cluster.links.reset(node)
+        time.sleep(draw.uniform(0.02, 0.4))
+    yield 0
+    return shown("connections reset", run.cluster.links.count("resets") - before)
 
 
 # --- clocks ---------------------------------------------------------------------------------------------------------------

@@ -5,9 +5,12 @@ import json
 import os
 import pathlib
 import random
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
 CHAOS = pathlib.Path(__file__).resolve().parents[3] / "tools/chaos"
@@ -15,52 +18,40 @@ sys.path.insert(0, str(CHAOS))
 import campaign
 import clients
 import faults
-
-
-class FakeHost:
-    def __init__(self, number):
-        self.address, self.cut_from, self.commands = f"h{number}", set(), []
-
-    def drop_from(self, address, *condition):
-        self.cut_from.add(address)
-
-    def dropped(self):
-        return len(self.cut_from)
-
-    def pass_all(self):
-        self.cut_from.clear()
-
-    def run(self, *command):
-        self.commands.append(command)
-        return "state DOWN"
+import links
+import sandbox
 
 
 class FakeNode:
     def __init__(self, number):
-        self.name, self.host = "abcdefg"[number], FakeHost(number)
+        self.name = "abcdefg"[number]
 
 
 class FakeRun:
+    """A campaign and its cluster in one, as far as partitions know them."""
+
     def __init__(self, count, leader):
         self.cluster = self
         self.nodes = [FakeNode(i) for i in range(count)]
         self.led_by = self.nodes[leader]
+        self.in_force = set()       # (from, to) by name
 
     def leader(self, timeout):
         return self.led_by
 
+    def cut(self, source, target):
+        self.in_force.add((source.name, target.name))
 
-def cuts(run):
-    """(from, to) by name of every cut in force."""
-    names = {node.host.address: node.name for node in run.nodes}
-    return {(names[address], node.name) for node in run.nodes for address in node.host.cut_from}
+    def heal(self):
+        healed, self.in_force = len(self.in_force), set()
+        return healed
 
 
 def play(name, run, seed):
-    """The cuts while the fault held, and what it measured."""
+    """(seconds, the cuts while the fault held, what it measured)"""
     course = faults.ALL[name](run, random.Random(seed))
     hold = next(course)
-    during = cuts(run)
+    during = set(run.in_force)
     try:
         next(course)
     except StopIteration as ended:
@@ -80,7 +71,7 @@ class Partitions(unittest.TestCase):
             self.assertGreater(len(during), 0)
             self.assertGreater(hold, 0.3)
             self.assertGreaterEqual(found["effect"]["value"], found["effect"]["least"])
-            self.assertEqual(cuts(run), set())
+            self.assertEqual(run.in_force, set())
 
     def test_a_minority_is_one_that_reaches_no_majority(self):
         for run, _, during, found in self.each():
@@ -115,6 +106,104 @@ class Partitions(unittest.TestCase):
     def test_the_same_seed_draws_the_same(self):
         for name in faults.PARTITIONS:
             self.assertEqual(play(name, FakeRun(5, 2), 4)[:2], play(name, FakeRun(5, 2), 4)[:2])
+
+
+class Proxy(unittest.TestCase):
+    """One connection through the proxy to a server that echoes."""
+
+    def setUp(self):
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.server.close)
+        threading.Thread(target=self.echo, daemon=True).start()
+        self.links = links.Links(1)
+        self.addCleanup(self.links.close)
+        self.a, self.b = FakeNode(0), FakeNode(1)
+        for node in (self.a, self.b):
+            node.host = sandbox.Host(0)
+            node.link = "127.0.0.1:%d" % self.server.getsockname()[1]
+        self.links.add(self.a, [self.b])
+
+    def echo(self):
+        def serve(connection):
+            try:
+                while content := connection.recv(65536):
+                    connection.sendall(content)
+            except OSError:
+                pass
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    def dial(self):
+        host, port = self.links.address(self.a, self.b).split(":")
+        connection = socket.create_connection((host, int(port)), 10)
+        self.addCleanup(connection.close)
+        return connection
+
+    def exchange(self, connection, content):
+        connection.sendall(content)
+        got = b""
+        while len(got) < len(content):
+            more = connection.recv(65536)
+            if not more:
+                break
+            got += more
+        return got
+
+    def test_it_passes_what_it_gets(self):
+        content = os.urandom(3 << 20)
+        connection = self.dial()
+        threading.Thread(target=connection.sendall, args=(content,), daemon=True).start()
+        self.assertEqual(self.exchange(connection, b""), b"")
+        got = b""
+        while len(got) < len(content):
+            got += connection.recv(1 << 16)
+        self.assertEqual(got, content)
+
+    def test_slices_and_delays_keep_bytes_and_order(self):
+        self.links.set(self.a, self.b, {"slice": 3})
+        self.links.set(self.b, self.a, {"delay_ms": 20, "jitter_ms": 20})
+        content = os.urandom(5000)
+        begun = time.monotonic()
+        self.assertEqual(self.exchange(self.dial(), content), content)
+        self.assertGreaterEqual(time.monotonic() - begun, 0.02)
+        self.assertGreater(self.links.count("sliced"), 1000)
+        self.assertGreater(self.links.count("delayed"), 0)
+
+    def test_what_is_held_comes_later_whole(self):
+        connection = self.dial()
+        self.assertEqual(self.exchange(connection, b"one"), b"one")
+        self.links.set(self.a, self.b, {"hold": True})
+        connection.sendall(b"two")
+        connection.settimeout(0.3)
+        with self.assertRaises(TimeoutError):
+            connection.recv(10)
+        self.assertGreater(self.links.count("held"), 0)
+        self.links.pass_all()
+        connection.settimeout(10)
+        self.assertEqual(self.exchange(connection, b""), b"")
+        self.assertEqual(connection.recv(10), b"two")
+
+    def test_what_is_sunk_never_comes(self):
+        connection = self.dial()
+        self.assertEqual(self.exchange(connection, b"one"), b"one")
+        self.links.set(self.a, self.b, {"sink": True})
+        connection.sendall(b"two")
+        while self.links.count("sunk") == 0:
+            time.sleep(0.01)
+        self.links.pass_all()
+        self.assertEqual(self.exchange(connection, b"three"), b"three")
+
+    def test_a_reset_is_one(self):
+        connection = self.dial()
+        self.assertEqual(self.exchange(connection, b"one"), b"one")
+        self.links.reset(self.a)
+        with self.assertRaises(ConnectionResetError):
+            connection.recv(10)
+        self.assertGreater(self.links.count("resets"), 0)
 
 
 class Campaign(unittest.TestCase):
