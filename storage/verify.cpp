@@ -1,10 +1,8 @@
 #include "storage/verify.hpp"
 
-#include "messages/envelope/batch.hpp"
-#include "messages/envelope/identity.hpp"
+#include "storage/entry_proofs.hpp"
 #include "storage/tables.hpp"
 #include "storage/views/apply.hpp"
-#include "storage/views/entry.hpp"
 #include "storage/views/read.hpp"
 
 #include <nlohmann/json.hpp>
@@ -193,6 +191,11 @@ private:
       if (name == "hard-state" && found.value.size() == 16)
         stored_term_ = term{read_u64(found.value.data())};
     });
+    each_row(txn, table::members_seen::ref, verify_level::needs_resync, [&](const row& found) {
+      if (!table::members_seen::key::decode(found.key) || !table::members_seen::value::decode(found.value))
+        note(verify_level::needs_resync, "local", table::members_seen::ref.name, to_hex(found.key),
+             "the row does not have the shape of its table");
+    });
     if (format && format->min_reader > format_version)
       return fail(ec::wrong_format, "the store has format " + std::to_string(format->version) + ", this program reads " +
                                       std::to_string(format_version) + "; install the newer one");
@@ -206,34 +209,10 @@ private:
   }
 
   void check_signatures(log_index index, bytes_view payload) {
-    const aligned_bytes copy{payload};
-    auto entry = read_entry(copy.view());
-    if (!entry)
-      return;  // apply has refused it, or stops at it
-    bytes_view batch, version;
-    if (auto* accepted = std::get_if<batch_content>(&entry->what))
-      batch = accepted->batch;
-    else if (auto* committed = std::get_if<committed_content>(&entry->what))
-      batch = committed->batch;
-    else if (auto* published = std::get_if<identity_content>(&entry->what))
-      version = published->published;
-    else if (auto* session = std::get_if<opened_content>(&entry->what))
-      version = session->identity;
-    if (!batch.empty())
-      if (auto opened = unverified_batch::open(batch)) {
-        ++report_.signatures;
-        if (!signet::verify(std::move(*opened)))
-          note(verify_level::tampering, "signature", "log", to_string(index),
-               "the batch is not what its signing key has signed");
-      }
-    if (!version.empty()) {
-      auto opened = identity_version::open(version);
-      if (opened)
-        report_.signatures += opened->keys().size();
-      else if (opened.error().code == ec::no_possession)
-        note(verify_level::tampering, "signature", "log", to_string(index),
-             "a key of this identity version does not prove its possession");
-    }
+    if (auto checked = check_proofs(payload))
+      report_.signatures += checked->verified;
+    else
+      note(verify_level::tampering, "signature", "log", to_string(index), checked.error().context);
   }
 
   /// What the views say of themselves. If they say nothing that can be used, it is noted and can_compare_ is false.
