@@ -7,6 +7,9 @@
 //   ACK_EARLY         an entry is reported durable before its transaction is committed
 //   APPLIED_SPLIT     the applied index is committed in another transaction than the effects
 //   FANOUT_HALF       inbox rows are committed in another transaction than their entry
+//   FIG8              an entry of an old term counts as committed when a majority holds it
+//   APPLY_NONDET      apply reads a clock
+//   DEDUP_FORGET      the first batch that a process applies leaves no lane heads
 //   VOTE_LOST         term and vote are written when the store is founded and never again
 //   COMMIT_BLIND      a commit that failed passes for one that worked
 //   RENAME_NOSYNCDIR  a renamed file is reported durable before its directory is synced

@@ -364,6 +364,17 @@ struct split_commit {
 };
 #endif
 
+#ifdef SIGNET_TEST_HOOKS
+namespace {
+thread_local commit_hook hook_of_commits = nullptr;
+void tell_commit(commit_moment when, const environment_options& about) {
+  if (hook_of_commits != nullptr)
+    hook_of_commits(when, about.directory);
+}
+} // namespace
+void set_commit_hook(commit_hook hook) { hook_of_commits = hook; }
+#endif
+
 struct read_txn::state {
   environment::state* owner;
   MDB_txn* txn;
@@ -534,6 +545,7 @@ void write_txn::commit() {
   auto& s = *state_;
   auto* txn = s.live();
 #ifdef SIGNET_TEST_HOOKS
+  tell_commit(commit_moment::before, s.owner->options);
   s.split.commit_first(s.owner->env.get(), s.owner->tables, txn);
 #endif
   s.txn = nullptr;  // freed by mdb_txn_commit, whatever it returns
@@ -541,6 +553,9 @@ void write_txn::commit() {
     s.owner->failed = true;
     give_up(rc, "commit");
   }
+#ifdef SIGNET_TEST_HOOKS
+  tell_commit(commit_moment::after, s.owner->options);
+#endif
 }
 
 void write_txn::observe(write_observer* observer) { state_->observer = observer; }

@@ -163,4 +163,12 @@ private:
   std::unique_ptr<state> state_;
 };
 
+#ifdef SIGNET_TEST_HOOKS
+/// For the simulator: called in every commit of a write transaction of this thread, before and after LMDB's own. What it
+/// throws leaves commit(): thrown before, nothing of the transaction is stored; thrown after, all of it is. Null: nobody.
+enum class commit_moment : std::uint8_t { before, after };
+using commit_hook = void (*)(commit_moment when, const std::filesystem::path& directory);
+void set_commit_hook(commit_hook hook);
+#endif
+
 } // namespace signet::storage

@@ -1,5 +1,6 @@
 #include "storage/raft/core.hpp"
 
+#include "messages/hooks.hpp"
 #include "storage/raft/shim.h"
 
 #include <algorithm>
@@ -203,6 +204,25 @@ struct core::state {
   signet::term own_term{};
   log_index own_first{};
   std::optional<error> dead;
+#ifdef SIGNET_TEST_HOOKS
+  /// Known bug FIG8: entries count as committed when a majority holds them, of whatever term they are.
+  log_index durable{}, counted{};
+  void count_replicas(update& out) {
+    if (out.entries && out.entries->first <= durable)
+      durable = log_index{value(out.entries->first) - 1};
+    if (!leads())
+      return;
+    std::vector<log_index> held;
+    for (const auto& m : newest)
+      if (m.role == member_role::voter)
+        held.push_back(m.id == how.self ? durable : log_index{shim_match(engine.get(), value(m.id))});
+    if (held.empty())
+      return;
+    std::sort(held.begin(), held.end(), std::greater<>{});
+    if (auto majority = held[held.size() / 2]; majority > std::max(counted, log_index{shim_commit(engine.get())}))
+      out.committed = counted = majority;
+  }
+#endif
 
   bool leads() const { return shim_current_role(engine.get()) == SHIM_LEADER; }
   signet::term term() const { return signet::term{shim_term(engine.get())}; }
@@ -239,6 +259,10 @@ struct core::state {
     }
     refresh_newest();
     number_write(out);
+#ifdef SIGNET_TEST_HOOKS
+    if (SIGNET_BUG("FIG8"))
+      count_replicas(out);
+#endif
     return out;
   }
 
@@ -454,6 +478,9 @@ result<core> core::start(boot from, hard_state durable, steady_ms now, update& f
   if (!started)
     return tl::make_unexpected(started.error());
   first = std::move(*started);
+#ifdef SIGNET_TEST_HOOKS
+  s->durable = log_index{shim_last_index(s->engine.get())};
+#endif
   return core{std::move(s)};
 }
 
@@ -543,6 +570,9 @@ result<update> core::persisted(write_number durable, steady_ms now) {
     last = unfinished.front().last;
     unfinished.pop_front();
   }
+#ifdef SIGNET_TEST_HOOKS
+  state_->durable = std::max(state_->durable, last);
+#endif
   std::vector<entry> none;
   return state_->run(now, none, [&](shim_output* out) {
     return last == log_index{} ? SHIM_NOTHING : shim_persisted(state_->engine.get(), value(now), value(last), out);
@@ -652,7 +682,13 @@ raft::role core::role() const {
 }
 signet::term core::current_term() const { return state_->term(); }
 server_id core::voted_for() const { return server_id{shim_voted_for(state_->engine.get())}; }
-log_index core::commit_index() const { return log_index{shim_commit(state_->engine.get())}; }
+log_index core::commit_index() const {
+  auto known = log_index{shim_commit(state_->engine.get())};
+#ifdef SIGNET_TEST_HOOKS
+  known = std::max(known, state_->counted);
+#endif
+  return known;
+}
 log_index core::last_index() const { return log_index{shim_last_index(state_->engine.get())}; }
 server_id core::leader() const { return server_id{shim_leader(state_->engine.get())}; }
 steady_ms core::next_timeout() const { return steady_ms{shim_next_timeout(state_->engine.get())}; }

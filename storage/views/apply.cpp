@@ -1,5 +1,6 @@
 #include "storage/views/apply.hpp"
 
+#include "messages/hooks.hpp"
 #include "messages/security_events.hpp"
 #include "storage/tables.hpp"
 #include "storage/views/entry.hpp"
@@ -143,6 +144,7 @@ struct applier::state {
   log_index index{};
   wall_ms now{};
   std::uint32_t event_ordinal = 0;
+  bool fresh_start = true;  ///< no batch has been applied since the process began
 
   void begin(write_txn& in, log_index at, wall_ms time) {
     txn = &in;
@@ -155,7 +157,7 @@ struct applier::state {
   // -- security events -------------------------------------------------------------------------------------------------
 
   void write_event(event_row event) {
-    event.time = now;
+    event.time = SIGNET_BUG("APPLY_NONDET") ? system_clock().wall() : now;
     auto counter = get<table::event_counters>(*txn, {event.kind}).value_or(counter_row{});
     counter.count += event.count;
     counter.last = index;
@@ -531,6 +533,8 @@ struct applier::state {
     for (const auto& plan : plans.all()) {
       if (plan.leaves.size() == 0)
         continue;
+      if (SIGNET_BUG("DEDUP_FORGET") && fresh_start)
+        continue;
       put<table::lanes>(*txn, {{batch.signer(), plan.recipient}, plan.judge.tail_n()},
                         {index, plan.first, plan.judge.tail_link(), plan.leaves});
       const auto head = value(read_inbox_head(*txn, plan.recipient));
@@ -568,6 +572,7 @@ struct applier::state {
     judge_batch(*batch, out);
     write_messages(*batch);
     write_refusals(*batch, out);
+    fresh_start = false;
     out.code = ec::ok;
   }
 

@@ -1,0 +1,682 @@
+#include "tests/simulation/world.hpp"
+
+#include "storage/verify.hpp"
+#include "tests/simulation/client.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace signet::simulation {
+
+using namespace storage;
+
+namespace {
+
+constexpr wall_ms noon{1'700'000'000'000};
+constexpr micros settle_within = 10'000 * ms;
+/// How often the views of one node are compared with the model while faults go on.
+constexpr micros views_every = 200 * ms;
+constexpr std::uint64_t events_max = 2'000'000;
+
+/// What a crash at a commit throws. No exception of the product, so nothing in it takes notice.
+struct power_gone {};
+
+world* current = nullptr;
+
+std::string node_name(std::size_t node) { return "n" + std::to_string(node); }
+
+} // namespace
+
+void run_counts::add(const run_counts& other) {
+  events += other.events;
+  turns += other.turns;
+  commits += other.commits;
+  frames += other.frames;
+  acknowledged += other.acknowledged;
+  committed += other.committed;
+  leaderships += other.leaderships;
+  crashes += other.crashes;
+  starts += other.starts;
+  healed_in = std::max(healed_in, other.healed_in);
+}
+
+/// One thing that somebody wants of the cluster.
+struct errand {
+  bytes entry;
+  bool from_reserve = false;
+  std::uint64_t who = 0;
+  world::on_done then;
+  bool done = false;
+  std::uint64_t attempt = 0;
+  chance how;
+  errand(bytes e, bool r, std::uint64_t w, world::on_done t, std::uint64_t seed, std::uint64_t number)
+    : entry{std::move(e)}, from_reserve{r}, who{w}, then{std::move(t)}, how{seed, 40 + w, number} {}
+};
+
+world::world(schedule what, std::filesystem::path scratch, trace_sink trace)
+  : published(cast::get().size()),
+    frame_{std::move(what.frame)},
+    decisions_{std::move(what.decisions)},
+    scratch_{std::move(scratch)},
+    trace_{std::move(trace)},
+    judge_{frame_.nodes},
+    cut_(frame_.nodes * frame_.nodes),
+    held_until_(cut_.size()),
+    last_arrival_(cut_.size()),
+    answers_{frame_.seed, 6} {
+  for (std::size_t i = 0; i < cut_.size(); ++i)
+    links_.emplace_back(frame_.seed, 5, i);
+  current = this;
+  set_commit_hook(&on_commit);
+  for (std::size_t i = 0; i < frame_.nodes; ++i) {
+    auto& x = nodes_.emplace_back();
+    x.number = i;
+    x.directory = scratch_ / node_name(i);
+    std::filesystem::remove_all(x.directory);
+    member::found(options_of(x));
+  }
+}
+
+world::~world() {
+  set_commit_hook(nullptr);
+  current = nullptr;
+}
+
+// ---- time ------------------------------------------------------------------------------------------------------------
+
+void world::at(micros when, std::function<void()> what) {
+  future_.push({std::max(when, now_), ++event_numbers_, std::move(what)});
+}
+
+void world::run_until(micros end) {
+  while (!future_.empty() && future_.top().at <= end) {
+    auto what = std::move(const_cast<event&>(future_.top()).what);  // leaves the queue in the next line
+    now_ = future_.top().at;
+    future_.pop();
+    if (++counts_.events > events_max)
+      throw finding("the run does not end: too many events");
+    what();
+  }
+  now_ = std::max(now_, end);
+}
+
+steady_ms world::steady(const node& x) const {
+  return steady_ms{1'000 + static_cast<std::uint64_t>(static_cast<double>(now_) * x.speed / 1000)};
+}
+wall_ms world::wall(const node& x) const {
+  auto passed = static_cast<std::int64_t>(static_cast<double>(now_) * x.speed / 1000);
+  return wall_ms{static_cast<std::uint64_t>(static_cast<std::int64_t>(value(noon)) + passed + x.wall_step_ms)};
+}
+wall_ms world::true_time() const { return wall_ms{value(noon) + now_ / 1000}; }
+micros world::world_time(const node& x, steady_ms at) const {
+  auto passed = static_cast<double>(value(at)) - 1'000;
+  return static_cast<micros>(std::max(0.0, std::ceil(passed * 1000 / x.speed))) + 1;
+}
+
+// ---- nodes -----------------------------------------------------------------------------------------------------------
+
+member_options world::options_of(const node& x) {
+  member_options out;
+  out.directory = x.directory;
+  out.node = x.number;
+  out.life = x.life;
+  out.frame = frame_;
+  const auto* full = &x.disk_full;
+  out.measure = [full] {
+    constexpr std::uint64_t gib = 1ULL << 30;
+    return space{16 * gib, 0, 100 * gib, *full > 0 ? 1ULL << 20 : 50 * gib};
+  };
+  return out;
+}
+
+void world::start_node(std::size_t number) {
+  auto& x = nodes_[number];
+  if (x.software || x.stays_down)
+    return;
+  ++x.life;
+  ++counts_.starts;
+  x.busy_until = 0;
+  x.bot = {};
+  running_ = &x;
+  try {
+    x.software = std::make_unique<member>(options_of(x), steady(x), wall(x));
+  } catch (const power_gone&) {
+    x.armed.erase(x.armed.begin());
+  } catch (const storage_failure& why) {
+    if (why.why().context != "injected") {
+      running_ = nullptr;
+      throw finding(node_name(number) + " does not start: " + why.what());
+    }
+    x.armed.erase(x.armed.begin());
+  }
+  running_ = nullptr;
+  if (!x.software) {
+    at(now_ + 100 * ms, [this, number] { start_node(number); });
+    return;
+  }
+  auto seen = x.software->show();
+  if (traced())
+    say(node_name(number) + " starts: term " + to_string(seen.term) + ", vote " + to_string(seen.voted_for) + ", applied " +
+        to_string(seen.applied));
+  judge_.restarted(seen);
+  wake(x, now_);
+  auto life = x.life;
+  at(now_ + 20 * ms, [this, number, life] {
+    if (nodes_[number].life == life)
+      bot_tick(number);
+  });
+}
+
+void world::crash_node(std::size_t number) {
+  if (up(number))
+    fell(nodes_[number], 0, "crashes");
+}
+
+void world::fell(node& x, micros down_for, const std::string& why) {
+  if (traced())
+    say(node_name(x.number) + " " + why);
+  ++counts_.crashes;
+  ++x.life;
+  x.software.reset();
+  x.turn_at = 0;
+  ++x.next_turn;
+  auto lost = std::exchange(x.waiting, {});
+  auto number = x.number;
+  for (auto& [ticket, one] : lost)
+    at(now_ + ms, [then = std::move(one.then), number] { then(number, fail(ec::io, "the node is gone")); });
+  if (down_for != 0)
+    at(now_ + down_for, [this, number] { start_node(number); });
+}
+
+void world::wake(node& x, micros when) {
+  when = std::max({when, now_, x.busy_until, x.paused_until});
+  if (!x.software || (x.turn_at != 0 && x.turn_at <= when))
+    return;
+  x.turn_at = when;
+  at(when, [this, &x, number = ++x.next_turn] {
+    if (number == x.next_turn && x.software)
+      turn(x);
+  });
+}
+
+void world::on_commit(commit_moment when, const std::filesystem::path&) {
+  auto* x = current == nullptr ? nullptr : current->running_;
+  if (x == nullptr || x->armed.empty())
+    return;
+  auto& next = x->armed.front();
+  if (when == commit_moment::before && next.commits > 0) {
+    --next.commits;
+    return;
+  }
+  if (next.commits == 0 && next.error && when == commit_moment::before)
+    throw storage_failure(ec::io, "injected");
+  if (next.commits == 0 && !next.error && next.behind == (when == commit_moment::after))
+    throw power_gone{};
+}
+
+void world::turn(node& x) {
+  x.turn_at = 0;
+  if (x.paused_until > now_ || x.busy_until > now_) {
+    wake(x, now_);
+    return;
+  }
+  ++counts_.turns;
+  member::turned done;
+  if (inside(x, [&] { done = x.software->turn(steady(x), wall(x)); }))
+    after_turn(x, std::move(done));
+}
+
+/// Runs code of a node, and what its disk does to it meanwhile. False: the node is down.
+bool world::inside(node& x, const std::function<void()>& what) {
+  running_ = &x;
+  auto disk_struck = [&](const char* how) {
+    running_ = nullptr;
+    auto down_for = x.armed.front().down_for;
+    x.armed.erase(x.armed.begin());
+    fell(x, down_for, how);
+    return false;
+  };
+  try {
+    what();
+  } catch (const power_gone&) {
+    return disk_struck("crashes in a commit");
+  } catch (const storage_failure& why) {
+    if (why.why().context == "injected")
+      return disk_struck("stops: its disk failed");
+    running_ = nullptr;
+    throw finding(node_name(x.number) + " stops by itself: " + why.what());
+  }
+  running_ = nullptr;
+  return true;
+}
+
+void world::after_turn(node& x, member::turned done) {
+  counts_.commits += done.commits;
+  auto seen = x.software->show();
+  if (traced())
+    say(node_name(x.number) + " " + std::string{name(seen.role)} + ": term " + to_string(seen.term) + ", committed " +
+        to_string(seen.committed) + ", applied " + to_string(seen.applied) + "; sends " +
+        std::to_string(done.frames.size()) + ", answers " + std::to_string(done.answers.size()));
+  judge_.after_turn(seen);
+  auto more = done.more;
+  if (x.slow_commit != 0 && done.commits > 0) {
+    x.busy_until = now_ + done.commits * x.slow_commit;
+    at(x.busy_until, [this, &x, life = x.life, held = std::make_shared<member::turned>(std::move(done))] {
+      release(x, life, std::move(*held));
+    });
+  } else {
+    release(x, x.life, std::move(done));
+  }
+  if (!x.software)
+    return;
+  wake(x, more ? now_ + 20 : world_time(x, x.software->next_timeout()));
+}
+
+/// What a turn lets out of the node.
+void world::release(node& x, std::uint64_t life, member::turned done) {
+  if (x.life != life)
+    return;
+  for (auto& [to, frame] : done.frames)
+    send(x.number, to, std::move(frame));
+  for (auto& answer : done.answers) {
+    auto found = x.waiting.find(answer.ticket);
+    if (found == x.waiting.end())
+      continue;
+    auto then = std::move(found->second.then);
+    x.waiting.erase(found);
+    then(x.number, std::move(answer.outcome));
+  }
+}
+
+std::optional<std::size_t> world::find_leader() const {
+  std::optional<std::size_t> out;
+  signet::term newest{};
+  for (const auto& x : nodes_)
+    if (x.software && x.software->leads_surely() && x.software->show().term >= newest) {
+      newest = x.software->show().term;
+      out = x.number;
+    }
+  return out;
+}
+
+// ---- what people ask -------------------------------------------------------------------------------------------------
+
+void world::ask(std::size_t number, const bytes& entry, bool from_reserve, on_answer then) {
+  auto& x = nodes_[number];
+  auto refused = [&](error why) {
+    at(now_ + ms, [=, then = std::move(then)] { then(number, tl::make_unexpected(why)); });
+  };
+  if (!x.software)
+    return refused({ec::io, "not reachable"});
+  running_ = &x;
+  auto ticket = x.software->propose(entry, from_reserve);
+  running_ = nullptr;
+  if (!ticket)
+    return refused(ticket.error());
+  x.waiting[*ticket] = {std::move(then)};
+  wake(x, now_ + 30);
+}
+
+void world::insist(bytes entry, bool from_reserve, std::uint64_t who, on_done then) {
+  ++unanswered_;
+  auto what = std::make_shared<errand>(std::move(entry), from_reserve, who, std::move(then), frame_.seed, counts_.events);
+  insist_again(what);
+}
+
+void world::insist_again(std::shared_ptr<errand> what) {
+  if (what->done)
+    return;
+  auto attempt = ++what->attempt;
+  // Mostly to one's own node; when that does not help, elsewhere.
+  auto node = attempt == 1 ? what->who % frame_.nodes : what->how.below(frame_.nodes);
+  auto again = [this, what, attempt](micros pause) {
+    at(now_ + pause, [this, what, attempt] {
+      if (what->attempt == attempt)
+        insist_again(what);
+    });
+  };
+  again(what->how.between(300, 900) * ms);
+  ask(node, what->entry, what->from_reserve, [=, this](std::size_t from, result<entry_result> outcome) {
+    if (what->done)
+      return;
+    if (outcome && answers_.permille(lost_answers_))
+      return;  // sent again by the timer
+    if (outcome) {
+      what->done = true;
+      --unanswered_;
+      ++counts_.acknowledged;
+      if (traced())
+        say("client " + std::to_string(what->who) + " is answered by " + node_name(from) + ": " +
+            std::string{name(outcome->kind)} + " at " + to_string(outcome->index) + " " + std::string{name(outcome->code)});
+      what->then(from, *outcome);
+      return;
+    }
+    switch (outcome.error().code) {
+      case ec::io:
+      case ec::not_leader:
+      case ec::overloaded:
+      case ec::disk_full:
+      case ec::unknown_outcome: return again(what->how.between(5, 40) * ms);
+      default: throw finding("a proposal was answered with: " + render(outcome.error()));
+    }
+  });
+}
+
+/// The bot runs where somebody leads: claims its inputs, and handles each with one entry that holds its effects.
+void world::bot_tick(std::size_t number) {
+  auto& x = nodes_[number];
+  if (!x.software)
+    return;
+  auto life = x.life;
+  auto later = [this, number, life](micros pause) {
+    at(now_ + pause, [this, number, life] {
+      if (nodes_[number].life == life)
+        bot_tick(number);
+    });
+  };
+  const auto& bot = cast::get().who(cast::bot);
+  if (x.bot.waiting || x.paused_until > now_)
+    return later(20 * ms);
+  if (!x.software->leads_surely() || !published[cast::bot] || !published[cast::silent]) {
+    x.bot = {};
+    return later(30 * ms);
+  }
+  auto go = [&](bytes entry) {
+    x.bot.waiting = true;
+    ask(number, entry, false, [this, number, life](std::size_t, result<entry_result> outcome) {
+      auto& mine = nodes_[number];
+      if (mine.life != life)
+        return;
+      mine.bot.waiting = false;
+      if (!outcome || outcome->code != ec::ok)
+        mine.bot = {};
+      else
+        mine.bot = {outcome->epoch, value(outcome->position), false};
+    });
+  };
+  if (x.bot.epoch == 0) {
+    go(bot_deployed_entry(bot.id(), "echo"));
+  } else {
+    auto head = value(read_inbox_head(x.software->store().read(), bot.id()));
+    if (head > x.bot.position) {
+      auto first = x.bot.position + 1, last = std::min(head, first + 1);
+      // Its own message n answers input n.
+      const auto& batch = cast::get().batch(cast::bot, cast::silent, first, last - first + 1);
+      go(bot_committed_entry(bot.id(), x.bot.epoch, inbox_position{first}, inbox_position{last}, batch.serialised));
+    }
+  }
+  later(20 * ms);
+}
+
+// ---- network ---------------------------------------------------------------------------------------------------------
+
+void world::cut(std::size_t from, std::size_t to, int by) { cut_[from * frame_.nodes + to] += by; }
+
+void world::send(std::size_t from, std::size_t to, wire_frame frame) {
+  ++counts_.frames;
+  if (to >= frame_.nodes)
+    return;
+  auto link = from * frame_.nodes + to;
+  auto& how = links_[link];
+  // Always the same numbers drawn, whatever becomes of the frame.
+  auto lost = how.permille(loss_);
+  auto doubled = how.permille(doubling_);
+  auto quick = 200 + how.below(800);
+  auto late = how.unit();
+  auto later = how.below(20 * ms);
+  if (blocked(from, to) || lost)
+    return;
+  auto arrives = now_ + quick;
+  if (delay_ != 0)
+    arrives += static_cast<micros>(-std::log(1 - late) * static_cast<double>(delay_));
+  arrives = std::max(arrives, held_until_[link]);
+  if (!reordering_)
+    arrives = std::max(arrives, last_arrival_[link]);
+  last_arrival_[link] = std::max(arrives, last_arrival_[link]);
+  auto shared = std::make_shared<wire_frame>(std::move(frame));
+  auto life = nodes_[to].life;
+  at(arrives, [=, this] { deliver(from, to, life, *shared); });
+  if (doubled)
+    at(arrives + (reordering_ ? later : 0), [=, this] { deliver(from, to, life, *shared); });
+}
+
+void world::deliver(std::size_t from, std::size_t to, std::uint64_t life, const wire_frame& frame) {
+  auto& x = nodes_[to];
+  if (!x.software || x.life != life || blocked(from, to))
+    return;
+  x.software->receive(from, frame);
+  wake(x, now_ + 30);
+}
+
+void world::undo_after(micros lasts, std::function<void()> undo) {
+  at(lasts == 0 ? frame_.faults_end : now_ + lasts, [this, undo = std::move(undo)] {
+    if (!healed_)
+      undo();
+  });
+}
+
+void world::cut_groups(const std::function<bool(std::size_t, std::size_t)>& apart, micros lasts) {
+  std::vector<std::pair<std::size_t, std::size_t>> done;
+  for (std::size_t i = 0; i < frame_.nodes; ++i)
+    for (std::size_t j = 0; j < frame_.nodes; ++j)
+      if (i != j && apart(i, j)) {
+        cut(i, j, 1);
+        done.emplace_back(i, j);
+      }
+  undo_after(lasts, [this, done] {
+    for (auto [i, j] : done)
+      cut(i, j, -1);
+  });
+}
+
+// ---- decisions -------------------------------------------------------------------------------------------------------
+
+void world::do_deed(const decision& planned) {
+  if (healed_)
+    return;
+  auto d = planned;
+  if (d.a == whoever_leads) {
+    signet::term newest{};
+    for (const auto& x : nodes_)
+      if (x.software)
+        if (auto seen = x.software->show(); seen.role == raft::role::leader && seen.term > newest) {
+          newest = seen.term;
+          d.a = x.number;
+        }
+    if (d.a == whoever_leads)
+      return;
+  }
+  if (traced())
+    say("-- " + to_string(d));
+  auto* x = d.a < frame_.nodes ? &nodes_[d.a] : nullptr;
+  const auto n = frame_.nodes;
+  switch (d.what) {
+    case deed::client:
+      clients_.push_back(std::make_unique<client>(*this, d.a));
+      clients_.back()->start();
+      break;
+    case deed::equivocator: equivocators_.insert(d.a); break;
+    case deed::loss: loss_ = d.x; break;
+    case deed::doubling: doubling_ = d.x; break;
+    case deed::reordering: reordering_ = true; break;
+    case deed::delay: delay_ = d.x; break;
+    case deed::lost_answers: lost_answers_ = d.x; break;
+    case deed::drift: x->speed = 1 + static_cast<double>(d.y) / 1e6; break;
+    case deed::clock_step: x->wall_step_ms += d.y; break;
+    case deed::crash:
+      if (x->software)
+        fell(*x, d.lasts, "crashes");
+      break;
+    case deed::crash_in_commit: x->armed.push_back({d.x, d.y == 1, false, d.lasts}); break;
+    case deed::disk_error: x->armed.push_back({d.x, false, true, d.lasts}); break;
+    case deed::disk_slow:
+      x->slow_commit = d.x;
+      undo_after(d.lasts, [x] { x->slow_commit = 0; });
+      break;
+    case deed::disk_full:
+      ++x->disk_full;
+      undo_after(d.lasts, [x] { --x->disk_full; });
+      break;
+    case deed::pause: x->paused_until = std::max(x->paused_until, now_ + d.lasts); break;
+    case deed::isolate:
+      cut_groups([&](auto i, auto j) { return (d.x & 1 && j == d.a) || (d.x & 2 && i == d.a); }, d.lasts);
+      break;
+    case deed::partition:
+      cut_groups([&](auto i, auto j) { return (d.a >> i & 1) != (d.a >> j & 1); }, d.lasts);
+      break;
+    case deed::one_way:
+    case deed::half_open:
+      cut_groups([&](auto i, auto j) { return i == d.a && j == d.b; }, d.lasts);
+      break;
+    case deed::ring: {
+      // Node i has its place in a circle; the step is prime to every size drawn here.
+      auto place = [&](std::size_t i) { return (i * (1 + d.a % (n - 1)) + d.a) % n; };
+      cut_groups(
+        [&](auto i, auto j) {
+          auto apart = (place(i) + n - place(j)) % n;
+          return apart != 1 && apart != n - 1;
+        },
+        d.lasts);
+      break;
+    }
+    case deed::bridge:
+      cut_groups(
+        [&](auto i, auto j) {
+          auto side = [&](std::size_t k) { return (k + n - d.a) % n <= n / 2; };
+          return i != d.a && j != d.a && side(i) != side(j);
+        },
+        d.lasts);
+      break;
+    case deed::clog: held_until_[d.a * n + d.b] = now_ + d.lasts; break;
+    case deed::hand_over:
+      if (auto leader = find_leader(); leader && *leader != d.a && nodes_[*leader].paused_until <= now_) {
+        auto& from = nodes_[*leader];
+        if (inside(from, [&] { from.software->hand_over(d.a, steady(from)); }))
+          wake(from, now_);
+      }
+      break;
+    case deed::lost_disk:
+    case deed::rolled_back: break;
+  }
+}
+
+// ---- the run ---------------------------------------------------------------------------------------------------------
+
+void world::run() {
+  for (const auto& d : decisions_)
+    at(d.at, [this, &d] { do_deed(d); });
+  for (std::size_t i = 0; i < frame_.nodes; ++i)
+    at(0, [this, i] { start_node(i); });
+  for (micros when = views_every; when < frame_.faults_end; when += views_every)
+    at(when, [this, which = (when / views_every) % frame_.nodes] {
+      if (up(which))
+        judge_.check_views(store(which));
+    });
+  run_until(frame_.faults_end);
+  heal_and_settle();
+}
+
+bool world::all_well(std::string* why_not) {
+  auto no = [&](std::string why) {
+    if (why_not != nullptr)
+      *why_not = std::move(why);
+    return false;
+  };
+  auto leader = find_leader();
+  if (!leader)
+    return no("nobody leads");
+  if (unanswered_ > 0)
+    return no(std::to_string(unanswered_) + " proposals are not answered");
+  auto best = nodes_[*leader].software->show();
+  for (const auto& x : nodes_) {
+    if (!x.software)
+      continue;
+    auto seen = x.software->show();
+    if (seen.applied != best.applied || value(seen.applied) != value(judge_.committed()))
+      return no(node_name(x.number) + " has applied " + to_string(seen.applied) + ", the leader " + to_string(best.applied));
+  }
+  if (published[cast::bot] && published[cast::silent]) {
+    auto from = nodes_[*leader].software->store().read();
+    auto head = read_inbox_head(from, cast::get().who(cast::bot).id());
+    auto row = find_bot(from, cast::get().who(cast::bot).id());
+    if (value(head) > 0 && (!row || row->position != head))
+      return no("the bot has inputs left");
+  }
+  return true;
+}
+
+void world::heal_and_settle() {
+  say("-- all faults end");
+  healed_ = true;
+  quiet_ = true;
+  loss_ = doubling_ = delay_ = lost_answers_ = 0;
+  reordering_ = false;
+  std::fill(cut_.begin(), cut_.end(), 0);
+  std::fill(held_until_.begin(), held_until_.end(), 0);
+  std::set<std::size_t> behind(frame_.left_behind.begin(), frame_.left_behind.end());
+  for (auto& x : nodes_) {
+    x.armed.clear();
+    x.slow_commit = 0;
+    x.disk_full = 0;
+    x.paused_until = 0;
+    x.speed = std::clamp(x.speed, 0.95, 1.05);
+    if (behind.contains(x.number)) {
+      if (x.software)
+        fell(x, 0, "stays down");
+      x.stays_down = true;
+    } else {
+      start_node(x.number);
+    }
+    wake(x, now_);
+  }
+  auto begun = now_;
+  // A new entry through every node that is up.
+  std::size_t fresh = 0;
+  for (auto& x : nodes_)
+    if (!behind.contains(x.number)) {
+      ++fresh;
+      security_event what;
+      what.what.kind = "login_failed";
+      what.what.detail = "after the faults, by " + node_name(x.number);
+      insist(security_events_entry({&what, 1}), true, x.number, [&fresh](std::size_t, const entry_result&) { --fresh; });
+    }
+  std::string why = "nothing was tried";
+  bool well = false;
+  while (!well && now_ < begun + settle_within) {
+    run_until(now_ + 50 * ms);
+    well = fresh == 0 && all_well(&why);
+  }
+  if (!well)
+    throw finding("10 s after the faults ended all is not well: " +
+                  (fresh > 0 ? std::to_string(fresh) + " new entries are not committed; " + why : why));
+  counts_.healed_in = now_ - begun;
+  bool first = true;
+  for (auto& x : nodes_) {
+    if (!x.software)
+      continue;
+    if (std::exchange(first, false))
+      judge_.check_acknowledged(x.software->store());
+    else
+      judge_.check_views(x.software->store());
+  }
+  counts_.committed = value(judge_.committed());
+  counts_.leaderships = judge_.leaderships();
+  if (frame_.seed % 64 == 0)
+    verify_stores();
+}
+
+void world::verify_stores() {
+  for (auto& x : nodes_) {
+    x.software.reset();
+    verify_options how;
+    how.scratch = scratch_;
+    how.map_bytes = 64ULL << 20;
+    auto report = verify_here(x.directory, how);
+    if (!report)
+      throw finding("verify of " + node_name(x.number) + ": " + render(report.error()));
+    if (report->level != verify_level::clean)
+      throw finding("verify of " + node_name(x.number) + " finds: " + report->findings.front().what);
+  }
+}
+
+} // namespace signet::simulation
