@@ -74,8 +74,8 @@ for kind in re.findall(r"^\s*([a-z_]+)\s*,", kinds.group(1) if kinds else "", re
         problems.append(f"security event {kind} does not stand in docs/security-events.md")
 
 # 6. Every source is built by a target: sources live where a CMakeLists.txt globs them.
-built = re.compile(r"^(messages/(envelope/|mqtt/)?[^/]+|storage/(lmdb/|log/|views/|raft/|peer/)?[^/]+|actors/.+|bots/.+|tools/(cli|bench)/[^/]+"
-                   r"|tests/(unit/[^/]+|fuzz|support|vectors|system/.+)/[^/]+)\.(cpp|c)$")
+built = re.compile(r"^(messages/(envelope/|mqtt/)?[^/]+|storage/(lmdb/|log/|views/|raft/|peer/|replication/)?[^/]+|actors/.+|bots/.+|tools/(cli|bench)/[^/]+"
+                   r"|tests/(unit/[^/]+|fuzz|simulation|support|vectors|system/.+)/[^/]+)\.(cpp|c)$")
 for f in code:
     if f.endswith((".cpp", ".c")) and not built.match(f):
         problems.append(f"{f}: no target builds it")
