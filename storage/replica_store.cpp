@@ -3,7 +3,7 @@
 #include "messages/entries.hpp"
 #include "messages/hooks.hpp"
 #include "storage/log/event_log.hpp"
-#include "storage/tables.hpp"
+#include "storage/replica_rows.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -15,15 +15,6 @@ namespace {
 
 using raft::entry_type;
 
-/// Named rows of table meta that are the replica's.
-///   hard-state  term u64 ‖ voted for u64
-///   members     index u64 ‖ encoded configuration: the newest one that is applied
-///   identity    cluster id 16 ‖ server id u64: whose directory this is; written when it is founded
-constexpr auto hard_state_row = "hard-state";
-constexpr auto members_row = "members";
-constexpr auto identity_row_name = "identity";
-constexpr auto format_row_name = "format";
-
 /// How much one transaction applies of what was durable before: a long replay must not become one huge transaction.
 constexpr std::uint64_t replayed_per_transaction_max = 4'096;
 constexpr std::size_t messages_per_turn_max = 256;
@@ -31,63 +22,9 @@ constexpr std::size_t messages_per_turn_max = 256;
 constexpr std::uint64_t snapshot_every_entries = 4'096;
 /// What proposals from the reserve leave free.
 constexpr std::uint64_t reserve_parts = 16;
+constexpr std::size_t results_remembered_max = 4'096;
 
 [[noreturn]] void stop(ec code, std::string why) { throw storage_failure(code, std::move(why)); }
-
-struct placed_configuration {
-  log_index index{};
-  raft::configuration members;
-};
-
-struct identity_of_store {
-  cluster_id cluster;
-  raft::server_id self{};
-};
-
-std::optional<bytes> find_meta(const read_txn& txn, const char* name) {
-  auto found = get<table::meta>(txn, {name});
-  return found ? std::optional{to_bytes(found->raw)} : std::nullopt;
-}
-void put_meta(write_txn& txn, const char* name, const bytes& raw) { put<table::meta>(txn, {name}, {raw}); }
-
-bytes encode_hard_state(const raft::hard_state& x) {
-  bytes out;
-  append_u64(out, value(x.term));
-  append_u64(out, value(x.voted_for));
-  return out;
-}
-std::optional<raft::hard_state> decode_hard_state(bytes_view raw) {
-  if (raw.size() != 16)
-    return std::nullopt;
-  return raft::hard_state{signet::term{read_u64(raw.data())}, raft::server_id{read_u64(raw.data() + 8)}};
-}
-
-bytes encode_members(log_index index, bytes_view configuration) {
-  bytes out;
-  append_u64(out, value(index));
-  append(out, configuration);
-  return out;
-}
-std::optional<placed_configuration> decode_members(bytes_view raw) {
-  if (raw.size() < 8)
-    return std::nullopt;
-  auto members = raft::decode_configuration(raw.subspan(8));
-  if (!members)
-    return std::nullopt;
-  return placed_configuration{log_index{read_u64(raw.data())}, std::move(*members)};
-}
-
-bytes encode_identity(const identity_of_store& x) {
-  bytes out = to_bytes(x.cluster.view());
-  append_u64(out, value(x.self));
-  return out;
-}
-std::optional<identity_of_store> decode_identity(bytes_view raw) {
-  if (raw.size() != cluster_id::size + 8)
-    return std::nullopt;
-  return identity_of_store{*cluster_id::from(raw.first(cluster_id::size)),
-                           raft::server_id{read_u64(raw.data() + cluster_id::size)}};
-}
 
 environment_options environment_options_of(const replica_options& from) {
   environment_options out;
@@ -123,6 +60,7 @@ struct replica_store::state {
   std::optional<raft::core> core;
   applier apply;
   identity_of_store identity;
+  peer::store_id store_name;
 
   /// What stands in the store, or will once txn is committed.
   event_log::head head;
@@ -141,7 +79,9 @@ struct replica_store::state {
   raft::write_number written{};
   /// Held back until the commit.
   std::vector<proposal_answer> staged_answers;
-  std::vector<raft::outgoing> staged_messages;
+  std::vector<outgoing_message> staged_messages;
+  bool hard_state_pending = false;  ///< the open transaction holds a term or vote that no message may leave before
+  early_messages hand_early;        ///< of this turn
   /// Only with the bug ACK_EARLY: a transaction that is committed too late.
   std::optional<write_txn> late;
 
@@ -155,7 +95,10 @@ struct replica_store::state {
     std::size_t size_bytes = 0;
   };
   std::deque<queued_proposal> queue;
-  std::map<log_index, waiting_proposal> waiting;
+  std::multimap<log_index, waiting_proposal> waiting;
+  /// What apply said lately, kept while remember_results() says so.
+  bool results_remembered = false;
+  std::deque<entry_result> recent;
   std::uint64_t tickets = 0;
   std::size_t in_flight_bytes = 0;
   std::deque<raft::incoming> inbox;
@@ -187,7 +130,8 @@ struct replica_store::state {
     auto& update = *stepped;
     if (update.hard_state) {
       hard_state = *update.hard_state;
-      put_meta(writing(), hard_state_row, encode_hard_state(hard_state));
+      put_hard_state(writing(), hard_state);
+      hard_state_pending = true;
     }
     if (update.entries)
       append(std::move(*update.entries));
@@ -196,14 +140,12 @@ struct replica_store::state {
     if (update.write != raft::write_number{})
       written = update.write;
     // A later step may replace the entries that this message carries: copy them now.
-    for (auto& message : update.messages) {
-      fill(message.body);
-      staged_messages.push_back(std::move(message));
-    }
+    for (auto& message : update.messages)
+      stage(std::move(message));
     if (update.role_changed) {
       out.role_changed = true;
       if (core->role() != raft::role::leader)
-        lose_leadership();
+        founding_sent = false;
     }
   }
 
@@ -238,31 +180,54 @@ struct replica_store::state {
       newest_time = std::max(newest_time, *time);
   }
 
-  void fill(raft::message& body) const {
-    auto* append = std::get_if<raft::append_entries>(&body);
-    if (append == nullptr || append->fill_count == 0)
-      return;
-    auto fill_from = [&](const read_txn& from) {
-      for (std::uint64_t i = 1; i <= append->fill_count; ++i) {
-        auto index = log_index{value(append->prev_index) + i};
-        auto found = event_log::find(from, index);
-        if (!found)
-          stop(ec::corrupt, "log record " + to_string(index) + " is missing");
-        append->entries.push_back({found->term, static_cast<entry_type>(found->type), to_bytes(found->payload)});
-      }
-    };
-    if (txn)
-      fill_from(*txn);
-    else
-      fill_from(env->read());
-    append->fill_count = 0;
+  // -- messages --------------------------------------------------------------------------------------------------------
+
+  void stage(raft::outgoing&& message) {
+    auto* append = std::get_if<raft::append_entries>(&message.body);
+    if (append == nullptr) {
+      staged_messages.push_back({message.to, std::move(message.body), {}});
+    } else if (txn) {
+      stage_append(*txn, message.to, std::move(*append));
+    } else {
+      stage_append(env->read(), message.to, std::move(*append));
+    }
   }
 
-  void lose_leadership() {
-    founding_sent = false;
-    for (auto& [index, proposal] : waiting)
-      answer(proposal.ticket, proposal.size_bytes, fail(ec::unknown_outcome, "leadership was lost; send it again"));
-    waiting.clear();
+  /// Fills in the entries from the log as it stands now. Several messages when their bytes are too many for one: each
+  /// follows the one before, and one that is lost makes the follower refuse those behind it.
+  void stage_append(const read_txn& from, raft::server_id to, raft::append_entries whole) {
+    auto part = whole;
+    part.fill_count = 0;
+    auto chain = chain_at(from, part.prev_index);
+    std::size_t size_bytes = 0;
+    auto send = [&] { staged_messages.push_back({to, part, chain}); };
+    for (std::uint64_t i = 1; i <= whole.fill_count; ++i) {
+      auto index = log_index{value(whole.prev_index) + i};
+      auto found = event_log::find(from, index);
+      if (!found)
+        stop(ec::corrupt, "log record " + to_string(index) + " is missing");
+      if (!part.entries.empty() && size_bytes + found->payload.size() > options.append_bytes_max) {
+        send();
+        part.prev_index = log_index{value(index) - 1};
+        part.prev_term = part.entries.back().term;
+        chain = found->previous;
+        part.entries.clear();
+        size_bytes = 0;
+      }
+      size_bytes += found->payload.size();
+      part.entries.push_back({found->term, static_cast<entry_type>(found->type), to_bytes(found->payload)});
+    }
+    send();
+  }
+
+  /// Hash of the log record at `index`; zero if it does not stand here.
+  digest chain_at(const read_txn& from, log_index index) const {
+    if (index == head.index)
+      return head.hash;
+    if (index == log_index{} || index > head.index)
+      return {};
+    auto behind = event_log::find(from, next(index));
+    return behind ? behind->previous : digest{};
   }
 
   void answer(proposal_ticket ticket, std::size_t size_bytes, result<entry_result> outcome) {
@@ -310,9 +275,11 @@ struct replica_store::state {
       return;
     }
     auto first = stepped ? stepped->entries->first : log_index{};
-    for (std::size_t i = 0; stepped && i < taken.size(); ++i)
-      waiting.emplace(log_index{value(first) + ours + i},
-                      waiting_proposal{taken[i].ticket, core->current_term(), sizes[ours + i]});
+    for (std::size_t i = 0; stepped && i < taken.size(); ++i) {
+      auto index = log_index{value(first) + ours + i};
+      waiting.emplace(index, waiting_proposal{taken[i].ticket, core->current_term(), sizes[ours + i]});
+      out.appended.push_back({taken[i].ticket, index, core->current_term()});
+    }
     absorb(std::move(stepped), out);
   }
 
@@ -354,19 +321,25 @@ struct replica_store::state {
     } else {
       apply.pass(to, index);
       if (e->type == entry_type::change)
-        put_meta(to, members_row, encode_members(index, e->payload));
+        put_members(to, index, e->payload);
     }
     applied.index = index;
     applied_term = e->term;
-    auto found = waiting.find(index);
-    if (found == waiting.end())
-      return;
-    auto proposal = found->second;
-    waiting.erase(found);
-    if (proposal.term == e->term)
-      answer(proposal.ticket, proposal.size_bytes, std::move(outcome));
-    else
-      answer(proposal.ticket, proposal.size_bytes, fail(ec::unknown_outcome, "another entry stands in its place"));
+    auto [first, last] = waiting.equal_range(index);
+    for (auto each = first; each != last; ++each) {
+      const auto& proposal = each->second;
+      if (proposal.term == e->term)
+        answer(proposal.ticket, proposal.size_bytes, outcome);
+      else
+        answer(proposal.ticket, proposal.size_bytes, fail(ec::not_leader, "another entry stands in its place"));
+    }
+    waiting.erase(first, last);
+    if (results_remembered) {
+      outcome.index = index;
+      recent.push_back(std::move(outcome));
+      if (recent.size() > results_remembered_max)
+        recent.pop_front();
+    }
   }
 
   // -- the commit ------------------------------------------------------------------------------------------------------
@@ -380,7 +353,11 @@ struct replica_store::state {
       auto stored = applied.index;
       for (std::uint64_t i = 0; i < replayed_per_transaction_max && applied.index < target; ++i)
         apply_next(to);
-      // A crash before this commit: nothing of this turn has happened, nobody has been answered or been sent anything.
+      // What waits for no term or vote leaves while this disk works: the leader counts itself only when it is done.
+      if (hand_early && !hard_state_pending && !staged_messages.empty())
+        hand_early(std::exchange(staged_messages, {}));
+      // A crash before this commit: nothing of this turn has happened, nobody has been answered, and what peers
+      // were sent claims nothing of it.
       // Clients send their unanswered proposals again.
       if (SIGNET_BUG("ACK_EARLY"))
         late.emplace(std::move(*txn));
@@ -390,6 +367,7 @@ struct replica_store::state {
       // and gets the same answer, because apply knows the entry. Peers ask again or are asked again by Raft.
       ++out.commits;
       txn.reset();
+      hard_state_pending = false;
       fresh.clear();
       if (applied.index != stored) {
         out.advanced = true;
@@ -445,26 +423,30 @@ struct replica_store::state {
 
   // -- opening ---------------------------------------------------------------------------------------------------------
 
-  result<raft::boot> read_store() {
+  /// Nothing: a joining store, which takes no part in consensus yet.
+  result<std::optional<raft::boot>> read_store() {
     auto from = env->read();
-    auto format = find_meta(from, format_row_name);
-    if (!format)
+    if (!holds_format(from))
       return fail(ec::not_found, options.directory.string() + " holds no founded store");
-    auto version = format_row::decode(*format);
+    auto version = find_format(from);
     if (!version || version->min_reader > format_version)
       return fail(ec::wrong_format, options.directory.string() + " was written by a newer version of signet");
-    auto whose = find_meta(from, identity_row_name);
-    auto stored = find_meta(from, hard_state_row);
-    auto decoded_whose = whose ? decode_identity(*whose) : std::nullopt;
-    auto decoded_stored = stored ? decode_hard_state(*stored) : std::nullopt;
-    if (!decoded_whose || !decoded_stored)
+    auto whose = find_identity(from);
+    auto stored = find_hard_state(from);
+    auto named = find_store_id(from);
+    if (!whose || !stored)
       return fail(ec::corrupt, "rows of table meta are missing or unreadable");
-    identity = *decoded_whose;
-    hard_state = *decoded_stored;
+    identity = *whose;
+    store_name = named.value_or(peer::store_id{});
+    hard_state = *stored;
     if (options.expected_cluster && *options.expected_cluster != identity.cluster)
       return fail(ec::configuration, options.directory.string() + " belongs to cluster " + identity.cluster.hex());
+    if (options.consensus.self == raft::server_id{})
+      options.consensus.self = identity.self;
     if (options.consensus.self != identity.self)
       return fail(ec::configuration, options.directory.string() + " belongs to node " + to_string(identity.self));
+    if (identity.self == raft::server_id{})
+      return std::nullopt;
 
     head = event_log::find_head(from);
     applied = read_applied(from);
@@ -475,8 +457,7 @@ struct replica_store::state {
     std::optional<raft::snapshot_meta> snapshot;
     if (applied.index != log_index{}) {
       auto record = event_log::find(from, applied.index);
-      auto members = find_meta(from, members_row);
-      auto placed = members ? decode_members(*members) : std::nullopt;
+      auto placed = find_members(from);
       if (!record || !placed)
         return fail(ec::corrupt, "the applied record or its configuration is missing");
       applied_term = record->term;
@@ -485,7 +466,10 @@ struct replica_store::state {
     }
     auto kept = options.start_tail_entries;
     auto first = log_index{value(applied.index) > kept ? value(applied.index) - kept + 1 : 1};
-    return raft::boot::examine(options.consensus, hard_state, std::move(snapshot), first, read_tail(from, first));
+    auto boot = raft::boot::examine(options.consensus, hard_state, std::move(snapshot), first, read_tail(from, first));
+    if (!boot)
+      return tl::make_unexpected(boot.error());
+    return std::optional{std::move(*boot)};
   }
 
   /// Entries [first, head]; the core looks into the payload of changes only.
@@ -505,14 +489,23 @@ struct replica_store::state {
   }
 
   status start(steady_ms now, wall_ms wall) {
-    auto boot = read_store();
-    if (!boot)
-      return tl::make_unexpected(boot.error());
+    auto found = read_store();
+    if (!found)
+      return tl::make_unexpected(found.error());
+    if (store_name.is_zero()) {  // a directory from before stores had names
+      auto txn = env->write();
+      store_name = random_id<peer::store_id>(*options.random);
+      put_store_id(txn, store_name);
+      txn.commit();
+    }
+    if (!*found)
+      return {};
+    auto& boot = *found;
     auto required = boot->must_be_durable();
     if (required != hard_state) {
       // A crash after this commit: a term without entries; the next start takes another one.
       auto first = env->write();
-      put_meta(first, hard_state_row, encode_hard_state(required));
+      put_hard_state(first, required);
       first.commit();
       hard_state = required;
     }
@@ -533,37 +526,6 @@ struct replica_store::state {
 replica_store::replica_store(std::unique_ptr<state> s) : state_{std::move(s)} {}
 replica_store::~replica_store() = default;
 
-bool replica_store::present(const std::filesystem::path& directory) {
-  std::error_code ignored;
-  return std::filesystem::exists(directory / "data.mdb", ignored);
-}
-
-status replica_store::found(const replica_options& options, const founding& what) {
-  if (auto good = raft::check(what.members); !good)
-    return good;
-  auto self = options.consensus.self;
-  if (std::none_of(what.members.begin(), what.members.end(), [&](const auto& m) { return m.id == self; }))
-    return fail(ec::configuration, "node " + to_string(self) + " is not among the founding members");
-  auto env = environment::open(environment_options_of(options), all_tables());
-  if (!env)
-    return tl::make_unexpected(env.error());
-  return guarded([&]() -> status {
-    auto txn = (*env)->write();
-    if (find_meta(txn, format_row_name))
-      return fail(ec::already_exists, options.directory.string() + " holds a store already");
-    bytes format;
-    format_row{}.encode(format);
-    put_meta(txn, format_row_name, format);
-    put_meta(txn, identity_row_name, encode_identity({what.cluster, self}));
-    put_meta(txn, hard_state_row, encode_hard_state(raft::founding_hard_state));
-    auto first = raft::founding_entry(what.members);
-    event_log::append(txn, event_log::head{}, record_of(first));
-    // A crash before this commit: a data file without a format row, which found() takes as empty.
-    txn.commit();
-    return {};
-  });
-}
-
 result<std::unique_ptr<replica_store>> replica_store::open(replica_options options, steady_ms now, wall_ms wall) {
   if (options.start_tail_entries <= options.consensus.in_flight_entries_max)
     return fail(ec::configuration, "start_tail_entries must be larger than in_flight_entries_max");
@@ -581,13 +543,24 @@ result<std::unique_ptr<replica_store>> replica_store::open(replica_options optio
   return std::unique_ptr<replica_store>(new replica_store(std::move(s)));
 }
 
-result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reserve) {
+status replica_store::proposable(bytes_view entry, bool from_reserve, bool leading) {
   auto& s = *state_;
   if (s.queue.size() + s.waiting.size() >= s.options.in_flight_entries_max ||
       s.in_flight_bytes + entry.size() > s.options.in_flight_bytes_max)
     return fail(ec::overloaded, std::to_string(s.queue.size() + s.waiting.size()) + " entries in flight");
-  if (s.disk_low(from_reserve))
+  if (leading && s.disk_low(from_reserve))
     return fail(ec::disk_full, std::to_string(s.measured().disk_free_bytes >> 20) + " MiB free");
+  if (auto stamp = entry_time(entry); !stamp)
+    return tl::make_unexpected(stamp.error());
+  return {};
+}
+
+result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reserve) {
+  auto& s = *state_;
+  if (!s.core)
+    return fail(ec::not_leader, "this node has not been taken into the cluster yet");
+  if (auto good = proposable(entry, from_reserve, true); !good)
+    return tl::make_unexpected(good.error());
   auto copy = to_bytes(entry);
   if (auto good = set_entry_time(copy, wall_ms{}); !good)
     return tl::make_unexpected(good.error());
@@ -597,32 +570,107 @@ result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reser
   return ticket;
 }
 
-void replica_store::receive(raft::incoming message) { state_->inbox.push_back(std::move(message)); }
+proposal_ticket replica_store::await(log_index index, term at) {
+  auto& s = *state_;
+  auto ticket = proposal_ticket{++s.tickets};
+  if (index > s.applied.index) {
+    s.waiting.emplace(index, state::waiting_proposal{ticket, at, 0});
+    return ticket;
+  }
+  auto record = event_log::find(s.env->read(), index);
+  if (!record || record->term != at) {
+    s.carried.answers.push_back({ticket, fail(ec::not_leader, "another entry stands in its place")});
+    return ticket;
+  }
+  auto known = std::find_if(s.recent.begin(), s.recent.end(), [&](const auto& each) { return each.index == index; });
+  if (known != s.recent.end())
+    s.carried.answers.push_back({ticket, *known});
+  else
+    s.carried.answers.push_back({ticket, fail(ec::unknown_outcome, "applied, but what came of it is forgotten")});
+  return ticket;
+}
 
-turn_result replica_store::turn(steady_ms now, wall_ms wall) {
+void replica_store::remember_results(bool on) {
+  state_->results_remembered = on;
+  if (!on)
+    state_->recent.clear();
+}
+
+void replica_store::receive(raft::incoming message) {
+  if (state_->core)
+    state_->inbox.push_back(std::move(message));
+}
+
+turn_result replica_store::turn(steady_ms now, wall_ms wall, early_messages early) {
   auto& s = *state_;
   s.free_space.reset();
   auto out = std::exchange(s.carried, turn_result{});
+  if (!s.core) {
+    out.applied = s.applied.index;
+    return out;
+  }
+  s.hand_early = std::move(early);
   s.take_messages(now, out);
   if (s.core->next_timeout() <= now)
     s.absorb(s.core->timeout(now), out);
   s.take_proposals(now, wall, out);
   s.finish(now, out);
+  s.hand_early = nullptr;
   out.more = work_queued();
   return out;
 }
 
-steady_ms replica_store::next_timeout() const { return state_->core->next_timeout(); }
-bool replica_store::work_queued() const { return !state_->queue.empty() || !state_->inbox.empty(); }
+steady_ms replica_store::next_timeout() const {
+  return state_->core ? state_->core->next_timeout() : steady_ms{UINT64_MAX};
+}
+bool replica_store::work_queued() const {
+  return !state_->queue.empty() || !state_->inbox.empty() || !state_->carried.answers.empty();
+}
 environment& replica_store::store() { return *state_->env; }
 log_index replica_store::applied() const { return state_->applied.index; }
-const raft::core& replica_store::consensus() const { return *state_->core; }
+bool replica_store::joining() const { return !state_->core.has_value(); }
+peer::store_id replica_store::name_of_store() const { return state_->store_name; }
+const raft::core& replica_store::consensus() const {
+  if (!state_->core)
+    stop(ec::internal, "a joining store takes no part in consensus");
+  return *state_->core;
+}
+
+log_end replica_store::end_of_log() const {
+  const auto& s = *state_;
+  return {s.head.index, s.head.term, s.applied.index, s.applied_term, s.chain_at(s.env->read(), s.applied.index)};
+}
+
+std::optional<replica_store::record_in_log> replica_store::find_record(log_index index) const {
+  auto from = state_->env->read();
+  auto found = event_log::find(from, index);
+  if (!found)
+    return std::nullopt;
+  return record_in_log{found->term, state_->chain_at(from, index)};
+}
+
+status replica_store::assign(raft::server_id self, steady_ms now, wall_ms wall) {
+  auto& s = *state_;
+  if (s.core)
+    return fail(ec::already_exists, "this node is server " + to_string(s.identity.self) + " already");
+  if (self == raft::server_id{})
+    return fail(ec::malformed, "a server id is 1 or more");
+  auto txn = s.env->write();
+  put_identity(txn, {s.identity.cluster, self});
+  // A crash before this commit: still joining, and the leader says it again. After it: a member with an empty log.
+  txn.commit();
+  s.options.consensus.self = self;
+  return guarded([&] { return s.start(now, wall); });
+}
 
 replica_status replica_store::picture() const {
   const auto& s = *state_;
   replica_status out;
   out.cluster = s.identity.cluster;
   out.self = s.identity.self;
+  out.disk_low = state_->disk_low(false);
+  if (!s.core)
+    return out;
   out.role = s.core->role();
   out.leader = s.core->leader();
   out.term = s.core->current_term();
@@ -632,17 +680,22 @@ replica_status replica_store::picture() const {
   out.state_hash = s.applied.state_hash;
   out.in_flight_entries = s.queue.size() + s.waiting.size();
   out.in_flight_bytes = s.in_flight_bytes;
-  out.disk_low = state_->disk_low(false);
   return out;
 }
 
 status replica_store::change_members(const raft::configuration& next, steady_ms now) {
+  if (joining())
+    return fail(ec::not_leader, "this node has not been taken into the cluster yet");
   return state_->step_between_turns(state_->core->change(next, now), now);
 }
 status replica_store::catch_up(raft::server_id learner, steady_ms now) {
+  if (joining())
+    return fail(ec::not_leader, "this node has not been taken into the cluster yet");
   return state_->step_between_turns(state_->core->catch_up(learner, now), now);
 }
 status replica_store::hand_over(raft::server_id to, steady_ms now) {
+  if (joining())
+    return fail(ec::not_leader, "this node has not been taken into the cluster yet");
   return state_->step_between_turns(state_->core->transfer(to, now), now);
 }
 

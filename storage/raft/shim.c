@@ -19,6 +19,8 @@
  * W11 An announced snapshot is leaked when one is being installed already.
  * W12 Catching up validates nothing: not being leader or an unknown member is undefined behaviour.
  * W13 A refused change in a submission of several entries leaves the ones before it in the library's log only.
+ * W14 At every heartbeat a leader takes followers that have not answered since its last heartbeat TO ANYBODY for lost, so
+ *     in an idle cluster each waits for a heartbeat before it gets the next entry.
  */
 #include "storage/raft/shim.h"
 
@@ -49,6 +51,7 @@ struct shim {
   uint64_t now;
   uint64_t commit;           /* highest ever reported */
   uint64_t leader_seen;      /* when a leader was last known (or the start) */
+  uint64_t leads_since;      /* when this leadership began */
   uint64_t self_voted_term;  /* W6: the term that we entered by voting for ourselves */
   uint64_t settled;          /* up to this index committed configurations have been told */
   /* The snapshot's configuration, then every change in the log, by index. */
@@ -346,6 +349,8 @@ static enum shim_answer step(struct shim* s, uint64_t now, struct raft_event* ev
     return answer_of(rv);
   out->hard_state = (update.flags & ((RAFT_UPDATE_CURRENT_TERM) | (RAFT_UPDATE_VOTED_FOR))) != 0;
   out->state = (update.flags & (RAFT_UPDATE_STATE)) != 0;
+  if (out->state && s->raft.state == RAFT_LEADER)
+    s->leads_since = s->now;
   if (update.flags & (RAFT_UPDATE_ENTRIES))
     take_entries(s, &update, out);
   if (update.flags & (RAFT_UPDATE_SNAPSHOT))
@@ -672,6 +677,12 @@ enum shim_answer shim_timeout(struct shim* s, uint64_t now, struct shim_output* 
     answer = receive(s, now, &m, out);
     s->self_voted_term = s->raft.current_term;
     return answer;
+  }
+  /* W14: who has answered within an election timeout is there; without a majority of them a leader steps down. */
+  if (WORKAROUND(s, 14) && s->raft.state == RAFT_LEADER) {
+    uint64_t at = now > s->now ? now : s->now;
+    uint64_t since = at > s->raft.election_timeout ? at - s->raft.election_timeout : 0;
+    s->raft.election_timer_start = since > s->leads_since ? since : s->leads_since;
   }
   return step(s, now, &event, out);
 }

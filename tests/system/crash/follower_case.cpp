@@ -132,7 +132,7 @@ private:
       say_("A " + to_string(turned.applied));
   }
 
-  void take(const raft::outgoing& answer) {
+  void take(const storage::outgoing_message& answer) {
     if (auto* vote = std::get_if<raft::request_vote_result>(&answer.body); vote != nullptr && !vote->pre_vote) {
       if (vote->granted)
         say_("V " + to_string(vote->term) + " " + to_string(answer.to));

@@ -274,5 +274,47 @@ BOOST_AUTO_TEST_CASE(w13_a_refused_change_among_other_entries_leaves_nothing_beh
   });
 }
 
+BOOST_AUTO_TEST_CASE(w14_the_first_entry_after_a_silence_does_not_wait_for_a_heartbeat) {
+  is_needed(14, [](std::uint32_t off) {
+    auto s = leader(off);
+    // Followers answer at once, but get their heartbeats at different times.
+    auto answer = [&](std::uint64_t who) {
+      while (auto got = s.take_sent<append_entries>(who)) {
+        auto end = at(value(got->prev_index) + got->entries.size());
+        s.receive(who, append_entries_result{in_term(2), {}, end});
+      }
+    };
+    s.timeout();
+    s.submit("first");
+    answer(2);
+    s.now += 20;
+    answer(3);
+    for (int i = 0; i < 30; ++i) {
+      s.timeout();
+      s.now += 2;
+      answer(2);
+      answer(3);
+    }
+    BOOST_TEST((s.core->role() == role::leader));
+    s.submit("after a silence");
+    for (std::uint64_t who : {2, 3}) {
+      auto got = s.take_sent<append_entries>(who);
+      if (!got || got->entries.empty())
+        return true;
+    }
+    return false;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(w14_a_leader_that_nobody_answers_steps_down) {
+  auto s = leader(0);
+  auto began = s.now;
+  while (s.core->role() == role::leader && s.now < began + 10'000)
+    s.timeout();
+  BOOST_TEST((s.core->role() == role::follower));
+  BOOST_TEST(s.now - began >= 300U);
+  BOOST_TEST(s.now - began <= 700U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 #endif

@@ -1,0 +1,40 @@
+#pragma once
+// PEERS: the other nodes as this one knows them: names, server ids, links.
+//
+// A name is proved by the link. Which server ids it may speak for is told by the newest configuration in the log; a node
+// that lags behind accepts a name it does not know yet, and a higher id than the one it knows, because ids only grow.
+
+#include "messages/seams.hpp"
+#include "storage/peer/frame.hpp"
+
+#include <map>
+
+namespace signet::storage {
+
+struct known_peer {
+  bool linked = false;
+  raft::server_id id{};                    ///< last one it has spoken under; 0: none yet
+  std::optional<peer::position> position;  ///< what it told last over this link
+  std::optional<steady_ms> heard;
+  log_index commit_told{};                 ///< the highest commit index that was sent to it over this link
+};
+
+class peers {
+public:
+  known_peer& operator[](const std::string& node) { return known_[node]; }
+  const std::map<std::string, known_peer>& all() const { return known_; }
+  bool linked(const std::string& node) const;
+
+  /// Follows the newest configuration.
+  void follow(log_index index, const raft::configuration& members);
+  /// Whether `node` may speak for server `id`; remembers it.
+  bool admit(const std::string& node, raft::server_id id);
+  std::optional<std::string> name_of(raft::server_id id) const;
+
+private:
+  std::map<std::string, known_peer> known_;
+  raft::configuration members_;
+  std::optional<log_index> followed_;
+};
+
+} // namespace signet::storage
