@@ -1,8 +1,10 @@
-"""A campaign: a cluster under load, one fault after the other, each followed by the proof that the cluster recovered."""
+"""A campaign: a cluster under load, one fault after the other, each followed by the proof that the cluster
+recovered."""
 import concurrent.futures
 import csv
 import datetime
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -34,6 +36,7 @@ def offered(cluster_size, wanted, has_recover):
     have = {"clock", "disk", "namespaces", "cuts", "proxies"} if sandbox.has_namespaces() else {"cuts", "proxies"}
     have |= {"cluster"} if cluster_size >= 3 else set()
     have |= {"recover"} if has_recover else set()
+    have |= {"spoil"} if os.access(os.environ.get("SIGNET_SPOIL", ""), os.X_OK) else set()
     lacking = {name: sorted(faults.NEEDS[name] - have) for name in names if faults.NEEDS[name] - have}
     return [name for name in names if name not in lacking], lacking
 
@@ -96,8 +99,8 @@ class Campaign:
                 raise RuntimeError(f"{name} holds twice")
             except StopIteration as ended:
                 found = ended.value
-            self.history.write("nemesis", t=found.get("begun", begun), until=found.get("until", until), id=id, name=name,
-                               targets=[], effect=found["effect"], minority=found.get("minority", []))
+            self.history.write("nemesis", t=found.get("begun", begun), until=found.get("until", until), id=id,
+                               name=name, effect=found["effect"], minority=found.get("minority", []))
             return found.get("limit_s", RECOVERY_S)
         return seconds, end
 

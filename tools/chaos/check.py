@@ -26,7 +26,7 @@ Exit code 0, or 1 with the breaches.
 Lines of the driver (all with "t", monotonic nanoseconds):
   killed {node}                          SIGKILL
   scheduled {id, name}                   a fault was drawn
-  nemesis {id, name, targets, until, effect: {what, value, least}, minority?: [nodes]}   it lasted from t to until
+  nemesis {id, name, until, effect: {what, value, least}, minority?: [nodes]}   it lasted from t to until
   healed {id} … recovered {id, limit_s}  the last fault ended; all nodes were equal and writable again
   exited {node, code, expected: [codes]} a node's process ended; negative: by that signal
   applied {node, index, state?}, reset {node}    seen in a node's status; its store was replaced on purpose
@@ -239,14 +239,15 @@ def check_dumps(history, dumps, log, report):
         if line["kind"] == "applied" and line.get("state"):
             first = states.setdefault(line["index"], line)
             if first["state"] != line["state"]:
-                report.breach("C3", "rewritten", f"after entry {line['index']} nodes {first['node']} and {line['node']} "
-                                                 "are in different states")
+                report.breach("C3", "rewritten", f"after entry {line['index']} nodes {first['node']} and "
+                                                 f"{line['node']} are in different states")
         if line["kind"] == "reset":
             highest.pop(line["node"], None)
         elif line["kind"] == "applied":
             before = highest.get(line["node"], 0)
             if line["index"] < before:
-                report.breach("C3", "rewritten", f"node {line['node']} had applied {before} entries, then {line['index']}")
+                report.breach("C3", "rewritten", f"node {line['node']} had applied {before} entries, then "
+                                                 f"{line['index']}")
             highest[line["node"]] = line["index"]
 
 
@@ -371,10 +372,12 @@ def check_life(history, report):
             report.counts["recoveries"] += 1
             report.slowest = max(report.slowest, took)
             if took > line["limit_s"]:
-                report.breach("C12", "not alive", f"{took:.1f} s until all nodes were equal and writable after fault {line['id']}")
+                report.breach("C12", "not alive", f"{took:.1f} s until all nodes were equal and writable after fault "
+                                                  f"{line['id']}")
         elif kind == "exited":
             if line["code"] not in line["expected"]:
-                report.breach("C12", "not alive", f"node {line['node']} ended with {line['code']}, expected {line['expected']}")
+                report.breach("C12", "not alive", f"node {line['node']} ended with {line['code']}, expected "
+                                                  f"{line['expected']}")
         elif kind == "usage":
             for name, limit in line["limits"].items():
                 if line[name] > limit:
@@ -452,8 +455,8 @@ def check_effect(history, report):
             proved.add(line["id"])
             report.nemeses[line["name"]] += 1
             if effect["value"] < effect["least"]:
-                report.breach("effect", "no effect", f"{line['name']} {line['id']}: {effect['what']} is {effect['value']}, "
-                                                     f"at least {effect['least']} was expected")
+                report.breach("effect", "no effect", f"{line['name']} {line['id']}: {effect['what']} is "
+                                                     f"{effect['value']}, at least {effect['least']} was expected")
     for id in set(scheduled) - proved:
         report.breach("effect", "no effect", f"{scheduled[id]} {id} was scheduled and never shown to have happened")
     if report.counts["kills"] and not report.counts["kills in flight"]:

@@ -1,4 +1,5 @@
-"""The clients of a run: authors and readers, each a process of its own (load.py), and what their histories say so far."""
+"""The clients of a run: authors and readers, each a process of its own (load.py), and what their histories say so
+far."""
 import json
 import pathlib
 import signal
@@ -150,7 +151,8 @@ class Canary:
     def author(self, node):
         if node.name not in self.authors:
             identity = envelope.Identity()
-            spec = {"name": f"canary-{node.name}", "seed": 0, "patience_s": 3, "pause_s": 0, "cluster": self.cluster.hex(),
+            spec = {"name": f"canary-{node.name}", "seed": 0, "patience_s": 3, "pause_s": 0,
+                    "cluster": self.cluster.hex(),
                     "nodes": [{"name": node.name, "address": node.address, "node_key": node.node_key}],
                     "recipients": [identity.permalink.hex()],
                     "identity": {"permalink": identity.permalink.hex(), "version": identity.versions[0].hex(),

@@ -173,7 +173,7 @@ class Node:
         """The replica's part of its status: role, term, last_index, applied_index; {} if it does not answer."""
         said = self.ask()
         found = (said or {}).get("replica") or {}
-        if "applied_index" in found:
+        if "applied_index" in found and self.name not in self.cluster.silent:
             self.cluster.history.write("applied", node=self.name, index=found["applied_index"],
                                        state=found.get("state_hash"))
         return found
@@ -195,8 +195,8 @@ class Cluster:
     """with Cluster(3, folder) as cluster: founded and started.
 
     disk_mib: each node's data on a file system of its own of that size; 0: a plain directory. fake_clocks: nodes run
-    under libfaketime, so that their wall clocks can be stepped. proxy_seed: nodes dial each other through proxies of ours;
-    None: directly.
+    under libfaketime, so that their wall clocks can be stepped. proxy_seed: nodes dial each other through proxies of
+    ours; None: directly.
     """
 
     def __init__(self, count, settings=None, disk_mib=0, fake_clocks=False, echo=True, proxy_seed=None):
@@ -210,11 +210,13 @@ class Cluster:
         self.echo = echo
         self.settings = {
             "limits": {"unauthenticated_per_address": 4096, "verifications_per_address": 2000,
-                       "verifications_total": 5000, "failed_logins_per_address": 100000, "identities_per_second": 10000},
+                       "verifications_total": 5000, "failed_logins_per_address": 100000,
+                       "identities_per_second": 10000},
             "storage": {"free_bytes_min": 16 << 20, "map_bytes": 16 << 30}, **(settings or {})}
         self.nodes = []
         self.links = Links(proxy_seed) if proxy_seed is not None else None
         self.held_before = 0
+        self.silent = set()            # nodes whose word about their state is not recorded
         self.expected = {}             # node -> exit codes that the fault in course explains
         self.dumped = {}               # node -> newest applied index in a dump
         self.dumps = 0

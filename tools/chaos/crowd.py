@@ -1,5 +1,5 @@
-"""Many light clients in one process: `crowd.py SPEC`. Each reads its inbox and now and then writes to its neighbour; all
-write one history. SIGUSR1: stop writing, end when everything is answered and received; SIGTERM: end."""
+"""Many light clients in one process: `crowd.py SPEC`. Each reads its inbox and now and then writes to its neighbour;
+all write one history. SIGUSR1: stop writing, end when everything is answered and received; SIGTERM: end."""
 import json
 import pathlib
 import signal
@@ -27,9 +27,9 @@ class Member(load.Author):
             messages = envelope.read_delivery(delivery["payload"], self.identity.permalink, self.cluster,
                                               lambda author, key: self.crowd.keys.get(author) == key)
             device = self.key.public.hex()
-            self.history.write("delivery", device=device, turn=self.turns, recipient=self.identity.permalink.hex(), messages=[
-                {"position": m["position"], "index": m["index"], "link": m["link"].hex(), "key": m["key"].hex(), "n": m["n"]}
-                for m in messages])
+            self.history.write("delivery", device=device, turn=self.turns, recipient=self.identity.permalink.hex(),
+                               messages=[{"position": m["position"], "index": m["index"], "link": m["link"].hex(),
+                                          "key": m["key"].hex(), "n": m["n"]} for m in messages])
             self.connection.send(mqtt.puback(delivery["id"]))
             self.history.write("acknowledged", device=device, position=messages[-1]["position"])
 

@@ -1,4 +1,5 @@
-"""Faults. Each draws what it does from a seeded source, begins, holds for a while, ends, and measures that it had an effect.
+"""Faults. Each draws what it does from a seeded source, begins, holds for a while, ends, and measures that it had an
+effect.
 
 A fault is a function `name(run, draw)` that yields once, while it holds: what stands before the `yield` begins it, what
 stands after ends it; it yields how many seconds to hold, and returns the measured effect as `shown(…)`. `run` is the
@@ -12,7 +13,8 @@ import subprocess
 import time
 
 ALL = {}            # name -> function
-NEEDS = {}          # name -> set of: namespaces, cuts (namespaces or proxies), proxies, cluster (three nodes or more), disk, clock, recover
+NEEDS = {}          # name -> set of: cluster (three nodes or more), namespaces, cuts (by these or by proxies), proxies,
+                    # disk, clock, recover, spoil (SIGNET_SPOIL names chaos_spoil)
 
 
 def fault(*needs):
@@ -40,7 +42,7 @@ def leader_and_followers(run):
     return [leader] + [node for node in run.cluster.nodes if node is not leader]
 
 
-# --- processes ----------------------------------------------------------------------------------------------------------
+# --- processes -------------------------------------------------------------------------------------------------------
 
 def killed(run, node):
     run.canary.fire(node)
@@ -126,7 +128,7 @@ def pause(run, draw):
     return shown("milliseconds stopped", int(lasted * 1000) if stopped and still else 0, 100)
 
 
-# --- network --------------------------------------------------------------------------------------------------------------
+# --- network ---------------------------------------------------------------------------------------------------------
 
 def cut(run, pairs, hold, minority=()):
     """pairs: (from, to): packets of `from` no longer reach `to`."""
@@ -135,8 +137,8 @@ def cut(run, pairs, hold, minority=()):
     begun = time.monotonic_ns()
     yield hold
     until = time.monotonic_ns()
-    return shown("packets or pieces stopped", run.cluster.heal(), minority=[node.name for node in minority], begun=begun,
-                 until=until)
+    return shown("packets or pieces stopped", run.cluster.heal(), minority=[node.name for node in minority],
+                 begun=begun, until=until)
 
 
 def both_ways(left, right):
@@ -282,7 +284,8 @@ def flap(run, draw):
 def slow_link(run, draw):
     """256 kbit/s for all that a node sends, to peers and clients."""
     node = draw.choice(run.cluster.nodes)
-    node.host.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "256kbit", "burst", "4kb", "latency", "500ms")
+    node.host.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "256kbit", "burst", "4kb",
+                  "latency", "500ms")
     yield draw.uniform(2, 5)
     words = node.host.run("tc", "-s", "qdisc", "show", "dev", "eth0").replace("(", " ").replace(",", " ").split()
     over = int(words[words.index("overlimits") + 1])
@@ -290,7 +293,7 @@ def slow_link(run, draw):
     return shown("packets that had to wait", over)
 
 
-# --- links through our proxy ------------------------------------------------------------------------------------------------
+# --- links through our proxy -----------------------------------------------------------------------------------------
 
 def misbehave(run, mode, counter, hold, nodes=None):
     """All that these nodes say to others passes so."""
@@ -346,7 +349,7 @@ def reset_links(run, draw):
     return shown("connections reset", run.cluster.links.count("resets") - before)
 
 
-# --- clocks ---------------------------------------------------------------------------------------------------------------
+# --- clocks ----------------------------------------------------------------------------------------------------------
 
 @fault("clock")
 def clock_step(run, draw):
@@ -364,7 +367,7 @@ def clock_step(run, draw):
     return shown("seconds that its clock was moved by", abs(int(moved)) if right else 0, 3000)
 
 
-# --- disks ----------------------------------------------------------------------------------------------------------------
+# --- disks -----------------------------------------------------------------------------------------------------------
 
 @fault("disk")
 def full_disk(run, draw):
@@ -426,6 +429,20 @@ def lost_disk(run, draw):
     return shown("entries lost with the disk", before, limit_s=60)
 
 
+def must_fence(run, node, seconds):
+    """Waits for the node to end by itself with 72, and records what it did instead. Returns how long it took, in ms."""
+    begun = time.monotonic()
+    try:
+        node.process.wait(seconds)
+        node.exited([72])
+    except subprocess.TimeoutExpired:
+        node.process.kill()
+        node.process.wait()
+        node.process = None
+        run.history.write("exited", node=node.name, code=0, expected=[72])
+    return int((time.monotonic() - begun) * 1000)
+
+
 @fault("cluster", "recover")
 def rolled_back_disk(run, draw):
     """An old copy of the store comes back: the node must fence itself, and is recovered."""
@@ -447,13 +464,25 @@ def rolled_back_disk(run, draw):
     run.cluster.history.write("reset", node=node.name)
     node.start()
     yield 0
-    try:
-        node.process.wait(15)
-        node.exited([72])
-    except subprocess.TimeoutExpired:
-        os.kill(node.process.pid, signal.SIGKILL)
-        node.process.wait()
-        run.cluster.history.write("exited", node=node.name, code=0, expected=[72])
-        node.process = None
+    must_fence(run, node, 15)
     recovered(run, node)
     return shown("acknowledged entries that the old copy does not hold", reached - copied, limit_s=60)
+
+
+@fault("cluster", "recover", "spoil")
+def diverge(run, draw):
+    """One bit of the state of a follower differs, with a good check: its peers must notice within 15 s of its
+    contact, by majority, and it must fence itself. It is recovered then."""
+    node = draw.choice(leader_and_followers(run)[1:])
+    node.kill()
+    done = subprocess.run([os.environ["SIGNET_SPOIL"], node.data], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"chaos_spoil: {done.stderr}")
+    run.history.write("reset", node=node.name)
+    node.start()
+    run.cluster.silent = {node.name}      # what it says of its state is wrong, on purpose
+    yield 0
+    must_fence(run, node, 15)
+    run.cluster.silent = set()
+    recovered(run, node)
+    return shown("entries under the spoilt state", int(done.stdout), limit_s=60)

@@ -1,5 +1,5 @@
-"""The connections between nodes when they pass through our proxy: one proxy for each node, on its own host, through which it
-dials its peers."""
+"""The connections between nodes when they pass through our proxy: one proxy for each node, on its own host, through
+which it dials its peers."""
 import json
 import pathlib
 import subprocess

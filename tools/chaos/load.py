@@ -85,8 +85,10 @@ class Author(Roaming):
         super()._take_publish(got)
         if got["topic"] == RECEIPTS:
             receipt = self.receipts.pop()
-            self.history.write("receipt", device=self.key.public.hex(), root=receipt["root"].hex(), problem=receipt["problem"], outcomes=[
-                {"code": o["code"], "index": o["index"], "expected": o["expected"]} for o in receipt["outcomes"]])
+            self.history.write("receipt", device=self.key.public.hex(), root=receipt["root"].hex(),
+                               problem=receipt["problem"], outcomes=[
+                                   {"code": o["code"], "index": o["index"], "expected": o["expected"]}
+                                   for o in receipt["outcomes"]])
             self.newest = max([self.newest] + [o["index"] for o in receipt["outcomes"]])
 
     def _take(self, got):

@@ -1,13 +1,13 @@
 """A TCP proxy that misbehaves as told, from a seed: proxy.py SEED, commands and answers as JSON lines on stdin, stdout.
 
   {"do": "listen", "pair": "a>b", "at": [host, port], "to": [host, port]}     port 0: a free one; answers {"port": n}
-  {"do": "set", "pairs": [...], "forward": MODE, "back": MODE}                forward: from who dialed; absent: unchanged
-  {"do": "reset", "pairs": [...]}                                             every connection ends with RST now
-  {"do": "counters"}                                                          answers {pair: {name: count}}
+  {"do": "set", "pairs": [...], "forward": MODE, "back": MODE}                forward: from who dialed; absent:
+  unchanged {"do": "reset", "pairs": [...]}                                             every connection ends with RST
+  now {"do": "counters"}                                                          answers {pair: {name: count}}
 
-MODE: {} passes at once. delay_ms, jitter_ms: every piece waits so long, order is kept. slice: pieces of 1 to so many bytes.
-hold: nothing passes, nothing is lost (a dead network as TCP sees it). sink: what comes is swallowed and the connection stays
-open: its other end is gone without a word.
+MODE: {} passes at once. delay_ms, jitter_ms: every piece waits so long, order is kept. slice: pieces of 1 to so many
+bytes. hold: nothing passes, nothing is lost (a dead network as TCP sees it). sink: what comes is swallowed and the
+connection stays open: its other end is gone without a word.
 """
 import asyncio
 import collections

@@ -248,8 +248,8 @@ class Histories(unittest.TestCase):
             folder = pathlib.Path(folder)
             (folder / "x.history.jsonl").write_text(json.dumps({"t": 1, "kind": "unexpected", "what": "a test"}) + "\n")
             (folder / "log.jsonl").write_text("")
-            done = subprocess.run([sys.executable, CHAOS / "check.py", folder, folder / "log.jsonl"], capture_output=True,
-                                  text=True)
+            done = subprocess.run([sys.executable, CHAOS / "check.py", folder, folder / "log.jsonl"],
+                                  capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("client: a test", done.stdout)
         self.assertIn("this run shows nothing", done.stdout)
@@ -285,7 +285,8 @@ class Sandbox(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w", suffix=".py") as program:
             program.write(INSIDE)
             program.flush()
-            done = subprocess.run([sys.executable, program.name, CHAOS], env=env, capture_output=True, text=True, timeout=50)
+            done = subprocess.run([sys.executable, program.name, CHAOS], env=env, capture_output=True,
+                                  text=True, timeout=50)
         if "SKIP" in done.stdout:
             self.skipTest("no namespaces here")
         self.assertEqual(done.stdout.split(), ["True", "False", "True", "True"], done.stderr)
