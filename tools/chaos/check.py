@@ -30,6 +30,7 @@ Lines of the driver (all with "t", monotonic nanoseconds):
   healed {id} … recovered {id, limit_s}  the last fault ended; all nodes were equal and writable again
   exited {node, code, expected: [codes]} a node's process ended; negative: by that signal
   applied {node, index, state?}, reset {node}    seen in a node's status; its store was replaced on purpose
+  refusal {node, ms, limit_ms, answer}   how a node without a majority answered a write; null: not at all
   usage {node, NAME: value, limits: {NAME: value}}
   stranger {node, bytes, packets}        what a connection got that never authenticated
   finished {device}, ended {}            a client answered for all it sent; the run was played to its end
@@ -378,6 +379,11 @@ def check_life(history, report):
             if line["code"] not in line["expected"]:
                 report.breach("C12", "not alive", f"node {line['node']} ended with {line['code']}, expected "
                                                   f"{line['expected']}")
+        elif kind == "refusal":
+            if line["answer"] in (None, "accepted") or line["ms"] > line["limit_ms"]:
+                report.breach("C12", "not alive", f"node {line['node']}, without a majority, answered a write with "
+                                                  f"{line['answer']} after {line['ms']} ms")
+            report.counts["refusals"] += 1
         elif kind == "usage":
             for name, limit in line["limits"].items():
                 if line[name] > limit:

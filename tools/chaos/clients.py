@@ -147,6 +147,7 @@ class Canary:
         self.nodes, self.cluster = nodes, cluster
         self.history = load.History(folder / "canary.history.jsonl")
         self.authors = {}
+        self.refused = {}        # node -> how its last refusal was worded, or None
 
     def author(self, node):
         if node.name not in self.authors:
@@ -181,9 +182,18 @@ class Canary:
             return author.newest
         except LOST as e:
             self.history.write("lost", why=f"{type(e).__name__} {e}", node=node.name)
+            self.refused[node.name] = str(e) if isinstance(e, LoginRefused) or str(e).startswith("PUBACK") else None
             author.close()
             author.connection = None
             return None
+
+    def must_be_refused(self, node, limit_s=4):
+        """A write through a node without a majority gets a clear answer: not taken. Records how long that took."""
+        begun = time.monotonic()
+        self.refused[node.name] = None
+        index = self.write(node, limit_s + 2)
+        self.history.write("refusal", node=node.name, ms=int((time.monotonic() - begun) * 1000), limit_ms=limit_s * 1000,
+                           answer="accepted" if index is not None else self.refused[node.name])
 
     def fire(self, node):
         """Sends one message through this node and does not wait: something is under way when the node dies."""

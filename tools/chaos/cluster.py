@@ -55,10 +55,12 @@ class UnixHTTP(http.client.HTTPConnection):
 
 
 class Node:
-    def __init__(self, cluster, name, number, founder=True):
+    """A node of the cluster: keys, store, configuration and process. `folder`: where, if not below its name."""
+
+    def __init__(self, cluster, name, number, founder=True, folder=None):
         self.cluster, self.name, self.founder = cluster, name, founder
         self.host = sandbox.Host(number)
-        self.directory = cluster.directory / name
+        self.directory = cluster.directory / (folder or name)
         self.disk = self.directory / "disk"
         self.data = self.disk / "data"
         self.disk.mkdir(parents=True)
@@ -104,6 +106,20 @@ class Node:
         self.node_key = said.get("node_key", self.node_key)
         self.link_key = said.get("link_key", self.link_key)
         return said
+
+    def copy_store(self, target):
+        """The data directory as it stands, without sockets."""
+        shutil.copytree(self.data, target, ignore=lambda _, names: [name for name in names if name.endswith(".sock")])
+
+    def twin(self, number):
+        """Another node with the same name, keys and store, on another host. This one must be stopped."""
+        other = Node(self.cluster, self.name, number, self.founder, f"{self.name}-twin-{number}")
+        self.copy_store(other.data)
+        text = self.conf.read_text().replace(str(self.data), str(other.data)).replace(self.host.address,
+                                                                                     other.host.address)
+        other.conf.write_text(text)
+        other.node_key, other.link_key = self.node_key, self.link_key
+        return other
 
     # --- its process
 

@@ -79,7 +79,19 @@ def kill_minority(run, draw):
 @fault("cluster")
 def kill_majority(run, draw):
     victims = draw.sample(run.cluster.nodes, majority(run.cluster))
-    return (yield from kill_these(run, draw, victims, draw.uniform(0.2, 3)))
+    survivors = [node for node in run.cluster.nodes if node not in victims]
+    course = kill_these(run, draw, victims, draw.uniform(0.2, 3))
+    hold = next(course)
+    begun = time.monotonic_ns()
+    if draw.random() < 0.5:
+        for node in survivors:
+            run.canary.must_be_refused(node)
+    yield hold
+    until = time.monotonic_ns()
+    try:
+        next(course)
+    except StopIteration as ended:
+        return {**ended.value, "begun": begun, "until": until, "minority": [node.name for node in survivors]}
 
 
 @fault()
@@ -449,7 +461,7 @@ def rolled_back_disk(run, draw):
     node = draw.choice(run.cluster.nodes)
     node.kill()
     copy = node.directory / "copy"
-    shutil.copytree(node.data, copy, ignore=lambda _, names: [name for name in names if name.endswith(".sock")])
+    node.copy_store(copy)
     copied = max([entry["index"] for entry in node.log() if entry["applied"]], default=0)
     node.start()
     run.wait_for_progress(draw.uniform(1, 3))
@@ -486,3 +498,34 @@ def diverge(run, draw):
     run.cluster.silent = set()
     recovered(run, node)
     return shown("entries under the spoilt state", int(done.stdout), limit_s=60)
+
+
+@fault("namespaces", "cluster", "recover")
+def twin(run, draw):
+    """A second process with the same name, keys and store runs on another host. One of the two must fence itself."""
+    node = draw.choice(run.cluster.nodes)
+    node.stop()
+    other = node.twin(20 + run.done % 200)
+    node.start()
+    if draw.random() < 0.5:
+        run.wait_for_progress(draw.uniform(0.5, 2))
+    run.cluster.expected = {node.name: [72]}
+    other.start()
+    begun = time.monotonic()
+    yield 0
+    while other.running() and node.running() and time.monotonic() < begun + 15:
+        time.sleep(0.02)
+    took = int((time.monotonic() - begun) * 1000)
+    run.cluster.watch_exits()
+    if other.running():
+        original_gave_way = node.process is None
+        other.process.kill()
+        other.process.wait()
+        other.exited([-signal.SIGKILL] if original_gave_way else [72])
+    else:
+        other.exited([72])
+    other.host.close()
+    run.cluster.expected = {}
+    if node.process is None:
+        recovered(run, node)
+    return shown("milliseconds that both ran", took, limit_s=60)

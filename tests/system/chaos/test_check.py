@@ -348,6 +348,16 @@ class Bad(unittest.TestCase):
         self.spoil("C12", "not alive", lambda h, d, e: h.append(
             {"t": 60, "kind": "exited", "node": "b", "code": 0, "expected": [72]}))
 
+    def test_a_write_without_majority_that_is_refused_in_time_passes(self):
+        history, dumps, entries = good()
+        history.append({"t": 60, "kind": "refusal", "node": "b", "ms": 2100, "limit_ms": 4000, "answer": "PUBACK 0x97"})
+        self.assertEqual(check.check(history, dumps, entries).render(), [])
+
+    def test_a_write_without_majority_that_is_answered_late_or_never_or_well(self):
+        for ms, answer in ((4001, "PUBACK 0x97"), (2000, None), (2000, "accepted")):
+            self.spoil("C12", "not alive", lambda h, d, e: h.append(
+                {"t": 60, "kind": "refusal", "node": "b", "ms": ms, "limit_ms": 4000, "answer": answer}))
+
     def test_memory_without_bound(self):
         self.spoil("C12", "not alive", lambda h, d, e: line_of(h, "usage").update(rss_bytes=1 << 31))
 
