@@ -42,7 +42,7 @@ def offered(cluster_size, wanted, has_recover):
 
 
 class Campaign:
-    def __init__(self, nodes, seed, wanted, identities=6, pause_s=0.15, progress=False):
+    def __init__(self, nodes, seed, wanted, identities=6, pause_s=0.15, progress=False, linked=None):
         self.draw = random.Random(seed)
         self.seed = seed
         self.names, self.lacking = offered(nodes, wanted, True)
@@ -50,7 +50,8 @@ class Campaign:
             raise SystemExit("nothing can run here: " + json.dumps(self.lacking))
         needs = set().union(*(faults.NEEDS[name] for name in self.names))
         self.cluster = Cluster(nodes, disk_mib=512 if "disk" in needs else 0, fake_clocks="clock" in needs,
-                               proxy_seed=seed if "proxies" in needs or not sandbox.has_namespaces() else None)
+                               proxy_seed=seed if "proxies" in needs or not sandbox.has_namespaces() else None,
+                               linked=linked)
         self.history = self.cluster.history
         self.progress = progress
         self.done = 0            # faults so far

@@ -76,7 +76,7 @@ class Load:
                 name = f"{role}-{i}"
                 first = (i + (role == "reader")) % len(nodes)
                 spec = {"role": role, "name": name, "nodes": nodes[first:] + nodes[:first], "cluster": cluster.hex(),
-                        "seed": seed * 1000 + 2 * i + (role == "reader"), "pause_s": pause_s, "patience_s": patience_s,
+                        "nodes_file": str(folder / "nodes.json"), "seed": seed * 1000 + 2 * i + (role == "reader"), "pause_s": pause_s, "patience_s": patience_s,
                         "recipients": everybody + ([bot] if bot else []),
                         "history": str(folder / f"{name}.history.jsonl"),
                         "identity": {"permalink": person.permalink.hex(), "version": person.versions[0].hex(),
@@ -163,7 +163,9 @@ class Canary:
 
     def write(self, node, timeout=3):
         """One message through this node, or the one that is still unanswered. Returns the log index, or None."""
-        author = self.author(node)
+        return self.send(self.author(node), node.name, timeout)
+
+    def send(self, author, name, timeout=3):
         author.patience = timeout
         try:
             fresh = None
@@ -181,8 +183,8 @@ class Canary:
             author.pump(lambda: not author.waiting, timeout)
             return author.newest
         except LOST as e:
-            self.history.write("lost", why=f"{type(e).__name__} {e}", node=node.name)
-            self.refused[node.name] = str(e) if isinstance(e, LoginRefused) or str(e).startswith("PUBACK") else None
+            self.history.write("lost", why=f"{type(e).__name__} {e}", node=name)
+            self.refused[name] = str(e) if isinstance(e, LoginRefused) or str(e).startswith("PUBACK") else None
             author.close()
             author.connection = None
             return None
@@ -225,10 +227,13 @@ class Canary:
     def finish(self, timeout=30):
         """Everything of every canary is answered."""
         deadline = time.monotonic() + timeout
-        for author in self.authors.values():
-            node = next(n for n in self.nodes() if n.name == author.nodes[0]["name"])
+        for name, author in self.authors.items():
+            node = next((node for node in self.nodes() if node.name == name), None)
+            if node is None:             # it is gone for good: what it was asked is asked of another
+                other = self.nodes()[0]
+                author.nodes = [{"name": other.name, "address": other.address, "node_key": other.node_key}]
             while author.waiting and time.monotonic() < deadline:
-                self.write(node)
+                self.send(author, name)
             if not author.waiting:
                 self.history.write("finished", device=author.key.public.hex())
             author.close()

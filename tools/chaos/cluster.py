@@ -212,10 +212,11 @@ class Cluster:
 
     disk_mib: each node's data on a file system of its own of that size; 0: a plain directory. fake_clocks: nodes run
     under libfaketime, so that their wall clocks can be stepped. proxy_seed: nodes dial each other through proxies of
-    ours; None: directly.
+    ours; None: directly. linked: whether nodes have links; as a rule when there are several.
     """
 
-    def __init__(self, count, settings=None, disk_mib=0, fake_clocks=False, echo=True, proxy_seed=None):
+    def __init__(self, count, settings=None, disk_mib=0, fake_clocks=False, echo=True, proxy_seed=None,
+                 linked=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="signet-chaos-"))
         self.history_folder = self.directory / "history"
         self.history_folder.mkdir()
@@ -224,12 +225,14 @@ class Cluster:
         self.fake_clocks = fake_clocks
         self.id = os.urandom(16).hex()
         self.echo = echo
+        self.linked = count > 1 if linked is None else linked
         self.settings = {
             "limits": {"unauthenticated_per_address": 4096, "verifications_per_address": 2000,
                        "verifications_total": 5000, "failed_logins_per_address": 100000,
                        "identities_per_second": 10000},
             "storage": {"free_bytes_min": 16 << 20, "map_bytes": 16 << 30}, **(settings or {})}
         self.nodes = []
+        self.made = 0                  # nodes, gone ones too
         self.links = Links(proxy_seed) if proxy_seed is not None else None
         self.held_before = 0
         self.silent = set()            # nodes whose word about their state is not recorded
@@ -251,7 +254,8 @@ class Cluster:
         self.close(kind is not None)
 
     def add_node(self, founder=True):
-        node = Node(self, NAMES[len(self.nodes)], len(self.nodes), founder)
+        node = Node(self, NAMES[self.made], self.made, founder)
+        self.made += 1
         if self.links:
             self.links.add(node, self.nodes)
         self.nodes.append(node)
@@ -271,7 +275,7 @@ class Cluster:
                 lines += [f"[{section}]"] + [f"{key} = {value(v)}" for key, v in keys.items()]
             for node in self.nodes:
                 lines += [f"[nodes.{node.name}]", f'data = "{node.data}"']
-                if len(self.nodes) > 1:
+                if self.linked:
                     link = node.link if node is own or not self.links else self.links.address(own, node)
                     lines += [f'link = "{link}"', f"founder = {value(node.founder)}"]
                 if node.link_key:
@@ -286,12 +290,31 @@ class Cluster:
         self.write_configuration()
         for node in self.nodes:
             node.init()
-        if len(self.nodes) > 1:
+        if self.linked:
             self.write_configuration()
             for node in self.nodes:
                 node.init()
         for node in self.nodes:
             node.start()
+
+    def join(self, *nodes):
+        """Starts nodes that were added: they have keys, a line in everybody's file, and wait to be members."""
+        self.write_configuration()
+        for node in nodes:
+            node.init()
+        self.write_configuration()
+        for node in nodes:
+            node.init()
+            node.start()
+
+    def forget(self, node):
+        """The node is gone for good."""
+        if node.running():
+            node.kill()
+        self.nodes.remove(node)
+        node.host.close()
+        shutil.rmtree(node.directory)
+        self.write_configuration()
 
     # --- the network between nodes
 

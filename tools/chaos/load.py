@@ -50,12 +50,15 @@ class Roaming(Client):
         self.random = random.Random(spec["seed"])
         self.name = spec["name"]
         self.nodes = spec["nodes"]      # {name, address, node_key}; the first is where it begins
+        self.nodes_file = spec.get("nodes_file")   # where they stand later, if they change
         self.node = None
         self.patience = spec["patience_s"]
         self.stopping = False
 
     def attach(self):
         """Logs in at the first node the first time, later at any."""
+        if self.nodes_file and os.path.exists(self.nodes_file):
+            self.nodes = json.loads(pathlib.Path(self.nodes_file).read_text())
         self.node = self.random.choice(self.nodes) if self.node else self.nodes[0]
         self.address, self.node_key = tuple(self.node["address"]), bytes.fromhex(self.node["node_key"])
         self.login(timeout=self.patience)
