@@ -1,8 +1,8 @@
 // How stores begin: founded with the members of a new cluster, blank to be taken into one, or grown from a cluster of one.
 
+#include "storage/founding.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/replica_rows.hpp"
-#include "storage/replica_store.hpp"
 
 #include <algorithm>
 
@@ -74,6 +74,45 @@ status replica_store::make_blank(const replica_options& options, const cluster_i
     if (auto begun = begin_store(txn, options, {cluster, {}}); !begun)
       return begun;
     put_hard_state(txn, {});
+    return {};
+  });
+}
+
+status grow(const replica_options& options, const std::vector<std::string>& voters) {
+  if (voters.size() < 3 || voters.size() % 2 == 0)
+    return fail(ec::configuration, "a cluster grows to 3 or 5 voters, not to " + std::to_string(voters.size()));
+  if (!replica_store::present(options.directory))
+    return fail(ec::not_found, options.directory.string() + " holds no store");
+  return in_one_transaction(options, [&](write_txn& txn) -> status {
+    auto whose = find_identity(txn);
+    auto stored = find_hard_state(txn);
+    auto standing = find_members(txn);
+    if (!holds_format(txn) || !whose || !stored || !standing)
+      return fail(ec::not_found, options.directory.string() + " holds no store that has ever run");
+    if (options.expected_cluster && *options.expected_cluster != whose->cluster)
+      return fail(ec::configuration, options.directory.string() + " belongs to cluster " + whose->cluster.hex());
+    auto head = event_log::find_head(txn);
+    auto last = event_log::find(txn, head.index);
+    auto grown = standing->members;
+    for (auto& member : grown)
+      if (std::find(voters.begin(), voters.end(), member.address) != voters.end())
+        member.role = raft::member_role::voter;
+    if (last && last->type == static_cast<std::uint8_t>(raft::entry_type::change) && to_bytes(last->payload) == raft::encode(grown))
+      return fail(ec::already_exists, "the cluster has grown already; start this node");
+    if (raft::sole_voter_of(standing->members) != whose->self)
+      return fail(ec::configuration, "this node is not the only voter; see signet cluster status");
+    if (read_applied(txn).index != head.index)
+      return fail(ec::configuration, "the end of the log is not applied; start this node and stop it again");
+    for (const auto& node : voters)
+      if (std::none_of(grown.begin(), grown.end(), [&](const auto& m) { return m.address == node; }))
+        return fail(ec::configuration, "node " + node + " is not a member; with this node running: signet cluster add " + node);
+    if (std::count_if(grown.begin(), grown.end(), [](const auto& m) { return m.role == raft::member_role::voter; }) !=
+        static_cast<std::ptrdiff_t>(voters.size()))
+      return fail(ec::configuration, "this node must be among the voters, each once");
+    // Nobody but this node may act in the next term, because nobody else has a vote until the entry has reached them.
+    auto term = next(stored->term);
+    put_hard_state(txn, {term, whose->self});
+    event_log::append(txn, head, {term, static_cast<std::uint8_t>(raft::entry_type::change), raft::encode(grown)});
     return {};
   });
 }

@@ -7,7 +7,8 @@
 namespace signet::storage {
 
 replicator::state::state(replicator_options from, std::unique_ptr<replica_store> opened)
-    : options{std::move(from)}, store{std::move(opened)}, desk{options.proposals, options.first_forward} {
+    : options{std::move(from)}, store{std::move(opened)}, desk{options.proposals, options.first_forward},
+      changes{options.changes} {
   if (!store->joining())
     known.follow(store->consensus().members_index(), store->consensus().members());
 }
@@ -216,6 +217,7 @@ bool replicator::send(const std::string& to, peer::body what) {
 replicator_turn replicator::turn(steady_ms now, wall_ms wall, const early_frames& early) {
   auto& s = *state_;
   replicator_turn out;
+  s.turned = now;
   if (s.fenced) {
     out.fenced = s.fenced;
     return out;
@@ -228,8 +230,10 @@ replicator_turn replicator::turn(steady_ms now, wall_ms wall, const early_frames
     return out;
   }
   s.desk.expire(now);
-  if (!s.store->joining())
+  if (!s.store->joining()) {
     s.dispatch(now, out);
+    s.change_members(now, out);
+  }
 
   early_messages hand_early;
   if (early)
@@ -259,7 +263,8 @@ replicator_turn replicator::turn(steady_ms now, wall_ms wall, const early_frames
 }
 
 steady_ms replicator::next_timeout() const {
-  return std::min(state_->store->next_timeout(), state_->desk.next_timeout());
+  const auto& s = *state_;
+  return std::min({s.store->next_timeout(), s.desk.next_timeout(), s.changes.next_timeout(s.turned)});
 }
 
 bool replicator::work_queued(steady_ms now) const {
@@ -308,6 +313,7 @@ cluster_picture replicator::cluster() const {
     return out;
   const auto& core = consensus();
   out.leads_surely = core.leads_surely();
+  out.change = s.changes.current();
   out.leader = s.leader_name().value_or("");
   out.members_index = core.members_index();
   for (const auto& member : core.members()) {

@@ -7,6 +7,7 @@
 //   - takes proposals on any node: those of a follower travel to the leader and are answered from the own apply, so that
 //     a client reads what it wrote (storage/replication/proposal_desk);
 //   - carries the messages of consensus, under the node names that the newest configuration in the log gives to ids;
+//   - changes the members, one at a time (storage/replication/member_changes);
 //   - tells followers at once what is committed (a message without entries, when nothing else carries it).
 // Names: a member's address in the configuration is its node name; a server id belongs to one store for ever.
 //
@@ -15,6 +16,7 @@
 
 #include "storage/peer/frame.hpp"
 #include "storage/replica_store.hpp"
+#include "storage/replication/member_changes.hpp"
 #include "storage/replication/proposal_desk.hpp"
 
 namespace signet::storage {
@@ -23,6 +25,7 @@ struct replicator_options {
   replica_options store;  ///< consensus.self may be 0: whoever the store says
   std::string node;       ///< this node's name; the address of its member
   desk_limits proposals;
+  member_changes::limits changes;
   peer::process_id process;         ///< drawn at this start
   std::uint64_t first_forward = 0;  ///< drawn at this start: see proposal_desk
 };
@@ -45,6 +48,7 @@ struct replicator_turn {
   std::vector<proposal_answer> answers;
   std::vector<outgoing_frame> frames;
   std::vector<peer_request> requests;
+  std::vector<member_changes::finished> changes;  ///< orders that have ended, those that the leader began itself too
   log_index applied{};          ///< durable and visible to readers
   bool advanced = false;        ///< `applied` has moved
   bool role_changed = false;    ///< or the leader, or the term
@@ -71,6 +75,7 @@ struct cluster_picture {
   log_index members_index{};              ///< of the configuration below
   std::vector<member_picture> members;
   std::vector<std::string> waiting_to_join;  ///< linked nodes with a blank store
+  std::optional<member_changes::picture> change;  ///< leader only: what is under way
 };
 
 class replicator {
@@ -101,6 +106,10 @@ public:
   bool send(const std::string& to, peer::body what);
   /// Leader: hands leadership to this node, or to whoever is furthest when empty. not_leader, configuration.
   status hand_over(const std::string& to, steady_ms now);
+
+  /// Leader: begins to change the members; a turn tells when it has ended. not_leader; otherwise as
+  /// member_changes::begin.
+  result<std::uint64_t> order(const member_order& what, steady_ms now);
 
   environment& store();
   log_index applied() const;

@@ -630,8 +630,13 @@ result<update> core::change(const configuration& next, steady_ms now) {
     return fail(ec::overloaded, "the last change is not committed yet");
   // A voter whose log lacks the latest change may refuse its vote to everybody who could win with the next one.
   auto needed = std::max(s.newest_index, s.own_first);
+  // (Whose vote the step takes away is not asked: it may be gone for good.)
+  auto loses_vote = [&](server_id who) {
+    return (step->removed && step->removed->id == who) ||
+           (step->changed && step->changed->first.id == who && step->changed->second.role != member_role::voter);
+  };
   for (const auto& m : s.newest)
-    if (m.role == member_role::voter && m.id != s.how.self && match_index(m.id) < needed)
+    if (m.role == member_role::voter && m.id != s.how.self && !loses_vote(m.id) && match_index(m.id) < needed)
       return fail(ec::overloaded, "server " + to_string(m.id) + " has not got the latest configuration yet");
   if (step->changed && step->changed->second.role == member_role::voter &&
       caught_up(step->changed->first.id) != learner_state::finished)

@@ -21,6 +21,8 @@
  * W13 A refused change in a submission of several entries leaves the ones before it in the library's log only.
  * W14 At every heartbeat a leader takes followers that have not answered since its last heartbeat TO ANYBODY for lost, so
  *     in an idle cluster each waits for a heartbeat before it gets the next entry.
+ * W15 A server without a vote never forgets its leader, however long that is silent, and refuses its vote to whoever needs
+ *     it under a newer configuration.
  */
 #include "storage/raft/shim.h"
 
@@ -660,12 +662,13 @@ enum shim_answer shim_snapshot_taken(struct shim* s, uint64_t now, const struct 
 
 enum shim_answer shim_timeout(struct shim* s, uint64_t now, struct shim_output* out) {
   struct raft_event event = event_of(RAFT_TIMEOUT);
+  enum shim_answer answer;
+  bool silent;
   release(s);
   /* W6: enter a new term by voting for ourselves first. Once that is durable, the next timeout elects. */
   if (WORKAROUND(s, 6) && s->raft.state == RAFT_FOLLOWER && now >= raft_timeout(&s->raft) && !s->raft.snapshot.installing &&
       sole_voter(s) && s->self_voted_term != s->raft.current_term) {
     struct shim_message m;
-    enum shim_answer answer;
     memset(&m, 0, sizeof m);
     m.type = SHIM_VOTE;
     m.peer = s->raft.id;
@@ -684,7 +687,17 @@ enum shim_answer shim_timeout(struct shim* s, uint64_t now, struct shim_output* 
     uint64_t since = at > s->raft.election_timeout ? at - s->raft.election_timeout : 0;
     s->raft.election_timer_start = since > s->leads_since ? since : s->leads_since;
   }
-  return step(s, now, &event, out);
+  silent = WORKAROUND(s, 15) && s->raft.state == RAFT_FOLLOWER && !s->raft.snapshot.installing && shim_leader(s) != 0 &&
+           now >= raft_timeout(&s->raft);
+  answer = step(s, now, &event, out);
+  /* W15: a voter would stand for election now. */
+  if (answer == SHIM_OK && silent && s->raft.state == RAFT_FOLLOWER) {
+    raft_free(s->raft.follower_state.current_leader.address);
+    s->raft.follower_state.current_leader.address = NULL;
+    s->raft.follower_state.current_leader.id = 0;
+    out->state = true;
+  }
+  return answer;
 }
 
 enum shim_answer shim_submit(struct shim* s, uint64_t now, const struct shim_entry* entries, uint32_t count,

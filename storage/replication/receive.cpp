@@ -20,7 +20,10 @@ void replicator::state::take(const std::string& from, peer::frame& what, steady_
     return;
   std::visit(cases{[&](peer::consensus& said) { take_consensus(from, what, said, out); },
                    [&](peer::position_asked&) { send(out, from, what.from, own_position()); },
-                   [&](peer::position& said) { known[from].position = said; },
+                   [&](peer::position& said) {
+                     known[from].position = said;
+                     known[from].id = what.from;
+                   },
                    [&](peer::checkpoint&) {},
                    [&](peer::rolled_back&) {},
                    [&](peer::proposals& said) { take_proposals(from, said, out); },

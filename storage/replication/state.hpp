@@ -34,7 +34,9 @@ struct replicator::state {
     peer::forward_ticket ticket{};
   };
   std::unordered_map<std::uint64_t, foreign> foreigners;
+  member_changes changes;
   std::optional<error> fenced;
+  steady_ms turned{};  ///< when the last turn was
   signet::term announced_term{};
   raft::server_id announced_leader{};
 
@@ -58,6 +60,10 @@ struct replicator::state {
   void take_consensus(const std::string& from, peer::frame& what, peer::consensus& said, replicator_turn& out);
   void take_proposals(const std::string& from, peer::proposals& what, replicator_turn& out);
   void take_assignment(const peer::member_assigned& what, steady_ms now, wall_ms wall, replicator_turn& out);
+
+  // -- members (members.cpp) -------------------------------------------------------------------------------------------
+  member_changes::leader_view leader_view(steady_ms now);
+  void change_members(steady_ms now, replicator_turn& out);
 
   // -- proposals -------------------------------------------------------------------------------------------------------
   void dispatch(steady_ms now, replicator_turn& out);

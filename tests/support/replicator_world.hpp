@@ -92,6 +92,14 @@ public:
     node.running = std::move(*opened);
     relink(name);
   }
+  /// A running node that waits to be taken in.
+  void start_blank(const std::string& name) {
+    auto& node = nodes.contains(name) ? nodes.at(name) : add(name);
+    std::filesystem::remove_all(node.options.store.directory);
+    auto made = replica_store::make_blank(node.options.store, world_cluster);
+    BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : render(made.error())));
+    start(name);
+  }
   void kill(const std::string& name) {
     auto& node = nodes.at(name);
     node.running.reset();
@@ -153,6 +161,8 @@ public:
       answers.push_back({asked->second, node.name, std::move(each.outcome), now, node.running->applied()});
       node.asked.erase(asked);
     }
+    for (auto& each : done.changes)
+      changes.push_back(std::move(each));
     for (auto& each : done.requests)
       node.requests.push_back(std::move(each));
     node.fenced = done.fenced;
@@ -182,6 +192,22 @@ public:
       if (each.note == number)
         return &each;
     return nullptr;
+  }
+  /// Begins it on the leader and waits until it has ended.
+  status order(const member_order& what, std::uint64_t ms_max = 30'000) {
+    auto begun = nodes.at(wait_for_leader()).running->order(what, steady_ms{now});
+    if (!begun)
+      return tl::make_unexpected(begun.error());
+    auto before = changes.size();
+    if (!run_until([&] { return changes.size() > before; }, ms_max))
+      return fail(ec::internal, "the order has not ended");
+    return changes.back().outcome;
+  }
+  std::optional<member_picture> member(const std::string& node) {
+    for (auto& each : nodes.at(leader()).running->cluster().members)
+      if (each.node == node)
+        return each;
+    return std::nullopt;
   }
   /// How often each note stands in the log of a node.
   std::map<std::uint64_t, std::size_t> notes(const std::string& name) {
@@ -217,6 +243,7 @@ public:
   std::uint64_t now = 1'000;
   std::vector<world_answer> answers;
   std::vector<std::string> refused;
+  std::vector<member_changes::finished> changes;
   std::set<std::string> cut_off;
   std::size_t frames_sent = 0;
   bool overtaking = true;

@@ -316,5 +316,24 @@ BOOST_AUTO_TEST_CASE(w14_a_leader_that_nobody_answers_steps_down) {
   BOOST_TEST(s.now - began <= 700U);
 }
 
+BOOST_AUTO_TEST_CASE(w15_a_standby_whose_leader_is_silent_gives_its_vote) {
+  is_needed(15, [](std::uint32_t off) {
+    auto s = follower(off, {command(2)}, 1, {voter(1), standby(2), standby(3)});
+    BOOST_TEST((s.core->leader() == nr(1)));
+    // While it hears of its leader nobody gets a vote.
+    request_vote asked{in_term(4), nr(1), at(9), in_term(3), false, false};
+    s.receive(1, asked);
+    auto early = s.take_sent<request_vote_result>(1);
+    BOOST_REQUIRE(early.has_value());
+    BOOST_TEST(!early->granted);
+    s.now += 2'000;
+    s.take(s.core->timeout(s.clock()));
+    s.receive(1, asked);
+    auto answer = s.take_sent<request_vote_result>(1);
+    BOOST_REQUIRE(answer.has_value());
+    return !answer->granted;
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 #endif
