@@ -5,6 +5,7 @@
 #include "actors/bridge/bridge.hpp"
 #include "actors/delivery/cursors.hpp"
 #include "actors/fanout/fanout.hpp"
+#include "actors/founding.hpp"
 #include "actors/replica/replica.hpp"
 #include "actors/security/security.hpp"
 #include "actors/sender/sender.hpp"
@@ -38,13 +39,6 @@ using supervision::starting;
 using supervision::worker;
 constexpr auto status_patience = 2s;
 constexpr auto drain_patience = 5s;
-constexpr raft::server_id first_server{1};
-
-std::uint32_t random_seed() {
-  std::array<std::uint8_t, 4> raw;
-  system_random().fill(raw);
-  return read_u32(raw.data());
-}
 
 [[noreturn]] void stop_process(int code, const std::string& why) {
   // Nothing may be committed after a failed write or sync, so nothing is tidied up either.
@@ -54,30 +48,6 @@ std::uint32_t random_seed() {
   std::_Exit(code);
 }
 [[noreturn]] void fail_stop(const std::string& why) { stop_process(71, why); }
-
-status make_private_directory(const std::filesystem::path& directory) {
-  std::error_code problem;
-  if (std::filesystem::create_directories(directory, problem))
-    std::filesystem::permissions(directory, std::filesystem::perms::owner_all, problem);
-  if (problem)
-    return fail(ec::io, "cannot make " + directory.string() + ": " + problem.message());
-  // One that was there already keeps its mode, but must not let others in: keys will stand below it.
-  const auto mode = std::filesystem::status(directory, problem).permissions();
-  if (problem || (mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) != std::filesystem::perms::none)
-    return fail(ec::configuration, directory.string() + " is open to others; name another data directory, or: chmod 700 " +
-                                     directory.string());
-  return {};
-}
-
-result<signing_key> load_or_make_key(const std::filesystem::path& file) {
-  auto found = signing_key::load(file);
-  if (found || found.error().code != ec::not_found)
-    return found;
-  auto made = signing_key::generate(system_random());
-  if (auto saved = made.save(file); !saved)
-    return tl::make_unexpected(saved.error());
-  return made;
-}
 
 struct caf_config : caf::actor_system_config {
   explicit caf_config(std::int64_t threads) {
@@ -118,41 +88,6 @@ bridge_settings bridge_settings_from(const node_settings& settings) {
   out.limits.strangers_loopback_max = static_cast<std::size_t>(limits.unauthenticated_loopback);
   out.out_bytes_max = static_cast<std::size_t>(limits.output_buffer_bytes);
   return out;
-}
-
-storage::replica_options replica_options_from(const node_settings& settings) {
-  storage::replica_options out;
-  out.directory = settings.data;
-  out.map_bytes = static_cast<std::uint64_t>(settings.storage.map_bytes);
-  out.reserve_bytes = static_cast<std::uint64_t>(settings.storage.free_bytes_min);
-  out.reserve_percent = static_cast<unsigned>(settings.storage.free_percent_min);
-  out.consensus.self = first_server;
-  out.consensus.seed = random_seed();
-  if (!settings.cluster.empty())
-    out.expected_cluster = cluster_id::parse(settings.cluster);
-  return out;
-}
-
-result<cluster_id> found_store(const node_settings& settings, const storage::replica_options& how) {
-  storage::founding what{how.expected_cluster.value_or(random_id<cluster_id>(system_random())),
-                         {{first_server, settings.name, raft::member_role::voter}}};
-  if (auto founded = storage::replica_store::found(how, what); !founded)
-    return tl::make_unexpected(founded.error());
-  return what.cluster;
-}
-
-/// Made once, while the store is founded: a store without its key is a copy, and clients have pinned the key.
-result<signing_key> load_node_key(const node_settings& settings, bool founding) {
-  if (auto made = make_private_directory(settings.data / "keys"); !made)
-    return tl::make_unexpected(made.error());
-  const auto file = settings.data / "keys" / "node.seed";
-  if (founding)
-    return load_or_make_key(file);
-  auto key = signing_key::load(file);
-  if (!key && key.error().code == ec::not_found)
-    return fail(ec::configuration, "the store in " + settings.data.string() + " has no node key; put " + file.string() +
-                                     " back from where this store was copied");
-  return key;
 }
 
 /// FRONT DOOR: holds the bridge while it runs. Last in the tree: whenever something in front of it is started anew, so
@@ -281,18 +216,6 @@ caf::actor node::state::open_door(starting& at) {
   return at.self().spawn<caf::detached>(front_door, made);
 }
 
-result<founded_node> found_node(const node_settings& settings) {
-  if (auto made = make_private_directory(settings.data); !made)
-    return tl::make_unexpected(made.error());
-  auto key = load_node_key(settings, true);
-  if (!key)
-    return tl::make_unexpected(key.error());
-  auto cluster = found_store(settings, replica_options_from(settings));
-  if (!cluster)
-    return tl::make_unexpected(cluster.error());
-  return founded_node{*cluster, key->public_half()};
-}
-
 node::node(std::unique_ptr<state> s) : state_{std::move(s)} {}
 node::~node() { stop(); }
 
@@ -303,29 +226,26 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
 
   // 1. the node's own key, and the store
   const auto how = replica_options_from(settings);
-  const bool founding = !storage::replica_store::present(settings.data);
-  if (founding && !options.found_if_absent)
+  auto standing = storage::replica_store::founded(settings.data);
+  if (!standing)
+    return tl::make_unexpected(standing.error());
+  if (!*standing && !options.found_if_absent)
     return fail(ec::configuration, "no store in " + settings.data.string() +
                                      "; found one with: signet node init --config FILE --name " + settings.name);
-  auto key = load_node_key(settings, founding);
+  auto key = load_node_key(settings, !*standing);
   if (!key)
     return tl::make_unexpected(key.error());
   s->key = std::make_shared<const signing_key>(std::move(*key));
-  if (founding) {
-    if (auto founded = found_store(settings, how); !founded)
+  if (!*standing)
+    if (auto founded = found_alone(settings); !founded)
       return tl::make_unexpected(founded.error());
-  }
   auto opened = storage::replica_store::open(how, system_clock().steady(), system_clock().wall());
-  if (!opened && opened.error().code == ec::not_found && options.found_if_absent) {
-    // Killed while it was being founded: nothing stands there yet.
-    if (auto founded = found_store(settings, how); !founded)
-      return tl::make_unexpected(founded.error());
-    opened = storage::replica_store::open(how, system_clock().steady(), system_clock().wall());
-  }
   if (!opened)
     return tl::make_unexpected(opened.error());
   s->store = std::move(*opened);
   s->cluster = s->store->picture().cluster;
+  if (auto marked = remember_founding(settings, s->cluster); !marked)
+    return tl::make_unexpected(marked.error());
 
   // 2. the keys of the bots
   if (settings.echo_bot) {

@@ -12,14 +12,6 @@ struct node_options {
   bool found_if_absent = false;  ///< make a new cluster of one where no store stands; else not_found
 };
 
-/// What found_node made.
-struct founded_node {
-  cluster_id cluster;
-  public_key node_key;
-};
-/// Makes store and keys of a cluster of one, and starts nothing. already_exists: a store stands there.
-result<founded_node> found_node(const node_settings& settings);
-
 class node {
 public:
   /// Opens the store, starts the actors, listens. Errors say what to do next: configuration (also: no store), locked,

@@ -53,6 +53,21 @@ bool replica_store::present(const std::filesystem::path& directory) {
   return std::filesystem::exists(directory / "data.mdb", ignored);
 }
 
+result<bool> replica_store::founded(const std::filesystem::path& directory) {
+  if (!present(directory))
+    return false;
+  // Only this table: a store of an older program lacks others, and still is one.
+  const std::array only{table::meta::ref};
+  auto env = environment::open({.directory = directory, .read_only = true}, only);
+  if (!env)
+    return tl::make_unexpected(env.error());
+  try {
+    return holds_format((*env)->read());
+  } catch (const storage_failure& failure) {
+    return tl::make_unexpected(failure.why());
+  }
+}
+
 status replica_store::found(const replica_options& options, const founding& what) {
   if (auto good = raft::check(what.members); !good)
     return good;

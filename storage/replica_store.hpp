@@ -131,6 +131,8 @@ class replica_store {
 public:
   /// Whether a store was founded in this directory, or at least begun: then open() says not_found until found() is done.
   static bool present(const std::filesystem::path& directory);
+  /// Whether found() or make_blank() was done. Reads only. Errors: as environment::open.
+  static result<bool> founded(const std::filesystem::path& directory);
 
   /// Makes the durable state with which a founding member starts: term 1 and the configuration at index 1, in one
   /// transaction. already_exists: a store stands there. A crash leaves either nothing or all of it.

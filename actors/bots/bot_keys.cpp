@@ -4,20 +4,6 @@
 #include <sys/stat.h>
 
 namespace signet {
-namespace {
-
-result<signing_key> load_or_make(const std::filesystem::path& file, random_source& random) {
-  auto loaded = signing_key::load(file);
-  if (loaded || loaded.error().code != ec::not_found)
-    return loaded;
-  auto made = signing_key::generate(random);
-  if (auto saved = made.save(file); !saved)
-    return tl::make_unexpected(saved.error());
-  return made;
-}
-
-} // namespace
-
 bool is_bot_name(std::string_view name) {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -35,10 +21,10 @@ result<bot_keys> load_or_make_bot_keys(const std::filesystem::path& keys_directo
   if (::chmod(directory.c_str(), 0700) != 0)
     return fail(ec::io, directory.string() + ": cannot be made private");
   // A crash between the two leaves the first: it is loaded next time.
-  auto update = load_or_make(directory / (std::string{bot_name} + ".update.seed"), random);
+  auto update = signing_key::load_or_make(directory / (std::string{bot_name} + ".update.seed"), random);
   if (!update)
     return tl::make_unexpected(update.error());
-  auto sign = load_or_make(directory / (std::string{bot_name} + ".sign.seed"), random);
+  auto sign = signing_key::load_or_make(directory / (std::string{bot_name} + ".sign.seed"), random);
   if (!sign)
     return tl::make_unexpected(sign.error());
   return bot_keys{std::move(*update), std::move(*sign)};

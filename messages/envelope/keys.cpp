@@ -210,6 +210,19 @@ status signing_key::save(const std::filesystem::path& file) const {
   return {};
 }
 
+result<signing_key> signing_key::load_or_make(const std::filesystem::path& file, random_source& random) {
+  auto found = load(file);
+  if (found || found.error().code != ec::not_found)
+    return found;
+  auto made = generate(random);
+  auto saved = made.save(file);
+  if (saved)
+    return made;
+  if (saved.error().code == ec::already_exists)
+    return load(file);  // another process was faster
+  return tl::make_unexpected(saved.error());
+}
+
 bool verify(const public_key& who, label which, std::initializer_list<bytes_view> parts, const signature& proof) {
   const signed_content content{which, parts};
   return crypto_sign_verify_detached(proof.raw.data(), content.data(), content.size(), who.raw.data()) == 0;

@@ -30,6 +30,9 @@ public:
   /// Writes a seed file with mode 0600: temporary file, fsync, rename, fsync of the directory. Never overwrites:
   /// `already_exists`. After a crash either the whole file stands or none (and perhaps a temporary file beside it).
   status save(const std::filesystem::path& file) const;
+  /// load(), or generate() and save() where no file stands. Two processes that do it at once get the same key. Errors: as
+  /// load() but never not_found; io.
+  static result<signing_key> load_or_make(const std::filesystem::path& file, random_source& random);
 
   /// Over prefix(which) and then the parts, one after another.
   signature sign(label which, std::initializer_list<bytes_view> parts) const;

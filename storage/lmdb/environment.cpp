@@ -213,6 +213,20 @@ private:
   fs::path path_;
 };
 
+/// The kernel drops this lock with the process, however it ends. It is not inherited across exec.
+result<descriptor> lock_for_writing(const fs::path& directory) {
+  auto path = directory / "writer.lock";
+  descriptor lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!lock)
+    return fail(ec::io, system_error("open", path));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK)
+      return fail(ec::locked, directory.string() + " is the data directory of a running node");
+    return fail(ec::io, system_error("lock", path));
+  }
+  return lock;
+}
+
 constexpr unsigned open_flags = MDB_NOTLS;  // says who owns a reader slot (the transaction); nothing about durability
 
 struct env_closer {
@@ -588,16 +602,10 @@ result<std::unique_ptr<environment>> environment::open(const environment_options
     return fail(ec::locked, options.directory.string() + " is open in this process already");
   s->claim = std::move(*claim);
   if (!options.read_only) {
-    // The kernel drops this lock with the process, however it ends. It is not inherited across exec.
-    auto path = options.directory / "writer.lock";
-    s->writer_lock = descriptor{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-    if (!s->writer_lock)
-      return fail(ec::io, system_error("open", path));
-    if (::flock(s->writer_lock.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EWOULDBLOCK)
-        return fail(ec::locked, options.directory.string() + " is the data directory of a running node");
-      return fail(ec::io, system_error("lock", path));
-    }
+    auto lock = lock_for_writing(options.directory);
+    if (!lock)
+      return tl::make_unexpected(lock.error());
+    s->writer_lock = std::move(*lock);
     if (!fs::exists(data, failed))
       if (auto made = create_data_file(options, tables, data); !made)
         return tl::make_unexpected(made.error());
@@ -616,6 +624,27 @@ result<std::unique_ptr<environment>> environment::open(const environment_options
   if (!opened)
     return tl::make_unexpected(opened.error());
   return std::unique_ptr<environment>(new environment(std::move(s)));
+}
+
+status environment::set_aside(const fs::path& directory, const std::string& name) {
+  std::error_code failed;
+  if (!fs::exists(directory / "data.mdb", failed))
+    return fail(ec::not_found, directory.string() + " holds no data file");
+  auto claim = opened_here::claim(directory);
+  if (!claim)
+    return fail(ec::locked, directory.string() + " is open in this process already");
+  auto lock = lock_for_writing(directory);
+  if (!lock)
+    return tl::make_unexpected(lock.error());
+  const auto aside = directory / name;
+  if (::mkdir(aside.c_str(), 0700) != 0)
+    return fail(errno == EEXIST ? ec::already_exists : ec::io, system_error("create", aside));
+  if (::rename((directory / "data.mdb").c_str(), (aside / "data.mdb").c_str()) != 0)
+    return fail(ec::io, system_error("rename", directory / "data.mdb"));
+  fs::remove(directory / "lock.mdb", failed);  // reader slots of processes that are gone
+  if (auto synced = sync_path(aside); !synced)
+    return synced;
+  return sync_path(directory);
 }
 
 read_txn environment::read() const {

@@ -146,6 +146,10 @@ public:
   /// wrong_format, corrupt, configuration (network file system). A crash while it creates leaves nothing behind.
   /// Readers (read_only) in other processes are allowed beside the writer. Outlives all its transactions.
   static result<std::unique_ptr<environment>> open(const environment_options& options, std::span<const table_ref> tables);
+  /// Moves the data file of an environment that nobody has open into DIRECTORY/`name`, which must not exist yet. Nothing
+  /// is deleted, and the file is not even read: it may be damaged. A crash leaves it in one place or the other. Errors:
+  /// locked, not_found (no data file), already_exists, io.
+  static status set_aside(const std::filesystem::path& directory, const std::string& name);
   ~environment();
 
   read_txn read() const;

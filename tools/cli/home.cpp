@@ -42,24 +42,14 @@ struct key_set {
     return {{{key_purpose::update, &update}, {key_purpose::sign, &sign}, {key_purpose::encrypt, &encrypt}}, {}, std::move(profile)};
   }
 };
-result<signing_key> load_or_make(const fs::path& file) {
-  auto key = signing_key::load(file);
-  if (key || key.error().code != ec::not_found)
-    return key;
-  auto made = signing_key::generate(system_random());
-  if (auto saved = made.save(file); !saved)
-    return tl::make_unexpected(saved.error());
-  return made;
-}
-
 result<key_set> make_keys(const fs::path& directory, std::uint32_t version) {
-  auto update = load_or_make(directory / key_file(key_purpose::update, version));
+  auto update = signing_key::load_or_make(directory / key_file(key_purpose::update, version), system_random());
   if (!update)
     return tl::make_unexpected(update.error());
-  auto sign = load_or_make(directory / key_file(key_purpose::sign, version));
+  auto sign = signing_key::load_or_make(directory / key_file(key_purpose::sign, version), system_random());
   if (!sign)
     return tl::make_unexpected(sign.error());
-  auto encrypt = load_or_make(directory / key_file(key_purpose::encrypt, version));
+  auto encrypt = signing_key::load_or_make(directory / key_file(key_purpose::encrypt, version), system_random());
   if (!encrypt)
     return tl::make_unexpected(encrypt.error());
   return key_set{std::move(*update), std::move(*sign), std::move(*encrypt)};

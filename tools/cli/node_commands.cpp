@@ -1,5 +1,6 @@
 // signet dev, signet node, signet node init, signet config check
 
+#include "actors/founding.hpp"
 #include "actors/node.hpp"
 #include "actors/settings.hpp"
 #include "messages/envelope/keys.hpp"
@@ -56,6 +57,40 @@ int run_node(const node_settings& settings, const node_options& options, const c
   return code;
 }
 
+int run_init(const node_settings& settings, const std::string& file, const common_flags& flags) {
+  auto made = init_node(settings);
+  if (!made)
+    return report(made.error(), flags);
+  const auto data = std::filesystem::absolute(settings.data).string();
+  if (flags.json) {
+    print({{"founded", made->founded}, {"founders", made->founders},
+           {"cluster", made->cluster ? nlohmann::json(made->cluster->hex()) : nlohmann::json()},
+           {"node_key", made->node_key.hex()}, {"link_key", made->link_key.hex()}, {"data", data},
+           {"lines", made->lines}, {"missing", made->missing}});
+    return exit_good;
+  }
+  if (made->founded)
+    std::cout << paint(colour::green, "founded") << "  a cluster of " << (made->founders == 1 ? "one" : std::to_string(made->founders))
+              << " in " << data << "\n";
+  else
+    std::cout << "keys of node " << settings.name << " are in " << data << "/keys\n";
+  std::cout << "  node key " << made->node_key.hex() << "  (clients pin it at first use)\n";
+  if (!made->lines.empty()) {
+    std::cout << "for " << file << ", on every node:\n";
+    for (const auto& line : made->lines)
+      std::cout << "  " << line << "\n";
+  }
+  if (!made->missing.empty()) {
+    std::cout << paint(colour::yellow, "no store yet") << "; the file still needs:\n";
+    for (const auto& each : made->missing)
+      std::cout << "  " << each << "\n";
+    std::cout << "then again:  signet node init --config " << file << " --name " << settings.name << "\n";
+  } else {
+    std::cout << "next:  signet node --config " << file << " --name " << settings.name << "\n";
+  }
+  return exit_good;
+}
+
 std::string loopback_port(std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); }
 
 } // namespace
@@ -100,7 +135,7 @@ void add_node_commands(CLI::App& app, invocation& call) {
   add_json(*node_command, call);
   example(*node_command, "signet node --config cluster.conf --name node-1");
 
-  auto* init = node_command->add_subcommand("init", "found the store of a node and make its keys; refuses to touch an existing one");
+  auto* init = node_command->add_subcommand("init", "make a node's keys, print its lines for cluster.conf, found its store when the file is complete; touches nothing that stands");
   init->add_option("--config", flags->config, "the configuration file")->required()->option_text("FILE");
   init->add_option("--name", flags->name, "which of its nodes this is")->capture_default_str()->option_text("NODE");
   add_json(*init, call);
@@ -120,19 +155,7 @@ void add_node_commands(CLI::App& app, invocation& call) {
       call.code = run_node(*settings, {}, call.flags, false);
       return;
     }
-    auto made = found_node(*settings);
-    if (!made) {
-      call.code = report(made.error(), call.flags);
-      return;
-    }
-    if (call.flags.json)
-      print({{"founded", true}, {"cluster", made->cluster.hex()}, {"node_key", made->node_key.hex()},
-             {"data", std::filesystem::absolute(settings->data).string()}});
-    else
-      std::cout << "founded a cluster of one in " << settings->data.string() << "\n"
-                << "  for cluster.conf:  [cluster] id = \"" << made->cluster.hex() << "\"\n"
-                << "  node key " << made->node_key.hex() << "  (clients pin it at first use)\n"
-                << "  next:  signet node --config " << flags->config << " --name " << flags->name << "\n";
+    call.code = run_init(*settings, flags->config, call.flags);
   });
 
   auto* config = app.add_subcommand("config", "check a configuration file");

@@ -251,6 +251,20 @@ BOOST_AUTO_TEST_CASE(what_is_not_a_seed_file_is_refused) {
   BOOST_TEST(reads_as(wrong_digit) == ec::malformed);
 }
 
+BOOST_AUTO_TEST_CASE(a_key_that_is_missing_is_made_once) {
+  const folder here;
+  const auto file = here / "a";
+  const auto made = signing_key::load_or_make(file, system_random());
+  BOOST_REQUIRE(made.has_value());
+  BOOST_TEST(signing_key::load_or_make(file, system_random()).value().public_half() == made->public_half());
+  BOOST_TEST(signing_key::load(file).value().public_half() == made->public_half());
+  // What stands there and is no key is never replaced.
+  std::ofstream(here / "b") << "not a key";
+  std::filesystem::permissions(here / "b", std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  BOOST_TEST(code_of(signing_key::load_or_make(here / "b", system_random())) == ec::malformed);
+  BOOST_TEST(code_of(signing_key::load_or_make(here / "missing/a", system_random())) == ec::io);
+}
+
 BOOST_AUTO_TEST_CASE(a_key_cannot_be_saved_where_there_is_no_folder) {
   const folder here;
   BOOST_TEST(code_of(key(1).save(here / "missing/a")) == ec::io);

@@ -403,6 +403,30 @@ BOOST_AUTO_TEST_CASE(a_copy_opens_and_holds_the_same_rows) {
   BOOST_TEST(env->read().count(alpha) == 500U);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_set_aside_is_whole_and_leaves_room_for_a_fresh_one) {
+  scratch_directory scratch;
+  put(*must_open(in(scratch.path())), alpha, "key", "old");
+  BOOST_REQUIRE(environment::set_aside(scratch.path(), "aside").has_value());
+  BOOST_TEST(get(*must_open(in(scratch.path() / "aside")), alpha, "key").value() == "old");
+  put(*must_open(in(scratch.path())), alpha, "key", "new");
+  BOOST_TEST((environment::set_aside(scratch.path(), "aside").error().code == ec::already_exists));
+  BOOST_TEST(get(*must_open(in(scratch.path())), alpha, "key").value() == "new");
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_set_aside_that_is_in_use_or_not_there) {
+  scratch_directory scratch;
+  BOOST_TEST((environment::set_aside(scratch.path(), "aside").error().code == ec::not_found));
+  auto env = must_open(in(scratch.path()));
+  BOOST_TEST((environment::set_aside(scratch.path(), "aside").error().code == ec::locked));
+  BOOST_TEST(in_a_child([&] {
+    auto refused = environment::set_aside(scratch.path(), "aside");
+    return refused || refused.error().code != ec::locked ? 1 : 0;
+  }) == 0);
+  BOOST_TEST(!fs::exists(scratch.path() / "aside"));
+  put(*env, alpha, "key", "still here");
+  BOOST_TEST(get(*env, alpha, "key").value() == "still here");
+}
+
 BOOST_AUTO_TEST_CASE(many_threads_read_while_one_writes) {
   scratch_directory scratch;
   auto env = must_open(in(scratch.path()));
