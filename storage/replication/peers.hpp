@@ -7,15 +7,39 @@
 #include "messages/seams.hpp"
 #include "storage/peer/frame.hpp"
 
+#include <deque>
 #include <map>
+#include <unordered_set>
 
 namespace signet::storage {
+
+/// Numbers that have come in, the newest few thousand: a doubled frame must not be taken twice.
+class taken_numbers {
+public:
+  /// False: it had been taken before.
+  bool take(std::uint64_t number) {
+    if (!taken_.insert(number).second)
+      return false;
+    in_order_.push_back(number);
+    if (in_order_.size() > remembered_max) {
+      taken_.erase(in_order_.front());
+      in_order_.pop_front();
+    }
+    return true;
+  }
+
+private:
+  static constexpr std::size_t remembered_max = 16'384;
+  std::unordered_set<std::uint64_t> taken_;
+  std::deque<std::uint64_t> in_order_;
+};
 
 struct known_peer {
   bool linked = false;
   raft::server_id id{};                    ///< last one it has spoken under; 0: none yet
   std::optional<peer::position> position;  ///< what it told last over this link
   std::optional<steady_ms> heard;
+  taken_numbers proposals;                 ///< its forward tickets
   log_index commit_told{};                 ///< the highest commit index that was sent to it over this link
 };
 

@@ -54,6 +54,9 @@ void replicator::state::take_consensus(const std::string& from, peer::frame& wha
 void replicator::state::take_proposals(const std::string& from, peer::proposals& what, replicator_turn& out) {
   peer::proposals_answered refused;
   for (auto& each : what.list) {
+    // What was refused once must stay refused: its proposer believes that nothing happened.
+    if (!known[from].proposals.take(static_cast<std::uint64_t>(each.ticket)))
+      continue;
     auto ticket = leads() ? store->propose(each.entry, each.from_reserve)
                           : result<proposal_ticket>{fail(ec::not_leader)};
     if (ticket)

@@ -35,13 +35,15 @@ void client::next() {
     return session_ && chance_.percent(40) ? close_session() : open_session();
   if (what < 93)
     return open_twice();
+  if (what < 97)
+    return say_once();
   move_cursor();
 }
 
 void client::publish(std::size_t whom) {
   const auto& entry = cast::get().who(whom).identity_entry;
   auto floor = world_.judge().acknowledged();
-  world_.insist(entry, false, number_, [this, whom, floor](std::size_t node, const entry_result& result) {
+  world_.insist({entry, false, true}, number_, [this, whom, floor](std::size_t node, const entry_result& result) {
     if (result.code != ec::ok)
       throw finding("an identity was refused: " + std::string{name(result.code)});
     world_.judge().acknowledged_entry(world_.store(node).read(), cast::get().who(whom).identity_entry, result.index, floor);
@@ -70,7 +72,7 @@ void client::write(std::size_t to) {
   const auto& batch = cast::get().batch(number_, to, first, count);
   sent_[to] += count;
   auto floor = world_.judge().acknowledged();
-  world_.insist(batch_entry(batch.serialised), false, number_, [=, this, &batch](std::size_t node, const entry_result& result) {
+  world_.insist({batch_entry(batch.serialised), false, true}, number_, [=, this, &batch](std::size_t node, const entry_result& result) {
     check_messages(node, result, to, first, batch, floor);
     think();
   });
@@ -85,7 +87,7 @@ void client::cheat() {
   auto won = std::make_shared<int>(0);
   auto floor = world_.judge().acknowledged();
   for (const auto* which : {&good, &other})
-    world_.insist(batch_entry(which->serialised), false, number_ + 100 * (which == &other),
+    world_.insist({batch_entry(which->serialised), false, true}, number_ + 100 * (which == &other),
                   [=, this, &other](std::size_t node, const entry_result& result) {
                     if (result.code != ec::ok || result.outcomes.size() != 1)
                       throw finding("a batch was refused: " + std::string{name(result.code)});
@@ -118,7 +120,7 @@ void client::move_cursor() {
   cursor_moved moved{me.id(), me.device(), inbox_position{chance_.between(1, head)}};
   auto entry = cursors_entry({&moved, 1});
   auto floor = world_.judge().acknowledged();
-  world_.insist(entry, true, number_, [=, this](std::size_t node, const entry_result& result) {
+  world_.insist({entry, true, true}, number_, [=, this](std::size_t node, const entry_result& result) {
     auto seen = world_.store(node).read();
     world_.judge().acknowledged_entry(seen, entry, result.index, floor);
     // What the leader showed was committed, so it stands; and cursors never go back.
@@ -133,7 +135,7 @@ void client::open_session() {
   session_opening what{{me.id(), me.device(), chance_.percent(50) ? "phone" : "desk"}, never, {}, {}};
   auto entry = session_opened_entry(what);
   auto floor = world_.judge().acknowledged();
-  world_.insist(entry, false, number_, [=, this](std::size_t node, const entry_result& result) {
+  world_.insist({entry, false, false}, number_, [=, this](std::size_t node, const entry_result& result) {
     if (result.code != ec::ok)
       throw finding("a session was refused: " + std::string{name(result.code)});
     auto seen = world_.store(node).read();
@@ -157,7 +159,7 @@ void client::open_twice() {
   token.ends = wall_ms{value(token.issued) + 60'000};
   for (const auto* id : {"left", "right"}) {
     auto entry = session_opened_entry({{me.id(), me.device(), id}, never, token, {}});
-    world_.insist(entry, false, number_ + 100 * (*id == 'r'), [=, this](std::size_t, const entry_result& result) {
+    world_.insist({entry, false, false}, number_ + 100 * (*id == 'r'), [=, this](std::size_t, const entry_result& result) {
       if (result.code == ec::ok && ++*won == 2)
         throw finding("one token opened two sessions");
       // The clock of the node may say anything.
@@ -169,11 +171,31 @@ void client::open_twice() {
   }
 }
 
+/// An entry that is proposed once and never again: what the node says of it must be so. "Nothing was written" above all.
+void client::say_once() {
+  security_event what;
+  what.what.kind = "login_failed";
+  what.what.detail = "client " + std::to_string(number_) + ", only once: " + std::to_string(++said_);
+  auto entry = security_events_entry({&what, 1});
+  auto floor = world_.judge().acknowledged();
+  world_.ask(chance_.below(world_.nodes()), {entry, false, false}, [=, this](std::size_t node, result<entry_result> said) {
+    if (said) {
+      world_.judge().acknowledged_entry(world_.store(node).read(), entry, said->index, floor);
+      world_.judge().expect_times(entry, 1, 1);
+    } else if (said.error().code == ec::unknown_outcome || said.error().code == ec::io) {
+      world_.judge().expect_times(entry, 0, 1);
+    } else {
+      world_.judge().expect_times(entry, 0, 0);
+    }
+    think();
+  });
+}
+
 void client::close_session() {
   auto closing = *std::exchange(session_, std::nullopt);
   auto entry = sessions_closed_entry({&closing, 1});
   auto floor = world_.judge().acknowledged();
-  world_.insist(entry, true, number_, [=, this](std::size_t node, const entry_result& result) {
+  world_.insist({entry, true, false}, number_, [=, this](std::size_t node, const entry_result& result) {
     auto seen = world_.store(node).read();
     world_.judge().acknowledged_entry(seen, entry, result.index, floor);
     auto row = find_session(seen, closing.key.identity, closing.key.client_id);

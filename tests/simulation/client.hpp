@@ -20,6 +20,7 @@ private:
   void open_session();
   void open_twice();
   void close_session();
+  void say_once();
   void check_messages(std::size_t node, const storage::entry_result& result, std::size_t to, std::uint64_t first,
                       const signed_batch& batch, log_index floor);
 
@@ -29,7 +30,7 @@ private:
   std::map<std::size_t, std::uint64_t> sent_;  ///< length of each lane
   bool cheated_out_ = false;                   ///< the other message won: that lane is over
   std::optional<session_closing> session_;
-  std::uint64_t tokens_ = 0;
+  std::uint64_t tokens_ = 0, said_ = 0;
 };
 
 } // namespace signet::simulation

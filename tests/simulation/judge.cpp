@@ -342,9 +342,20 @@ void judge::check_acknowledged(const environment& store) {
     if (!record || without_time(record->payload) != proposed)
       throw finding("the entry acknowledged at " + to_string(index) + " does not stand there at the end");
   }
-  for (const auto& [input, times] : views_.handled())
-    if (times != 1)
-      throw finding("input " + std::to_string(input.second) + " of a bot was handled " + std::to_string(times) + " times");
+  std::map<bytes, std::uint64_t> times;
+  scan<table::log>(from, encode_key(log_key{log_index{1}}), [&](const log_key&, const log_record& record) {
+    if (record.type == static_cast<std::uint8_t>(raft::entry_type::command))
+      if (auto known = expected_times_.find(without_time(record.payload)); known != expected_times_.end())
+        ++times[known->first];
+    return true;
+  });
+  for (const auto& [proposed, expected] : expected_times_)
+    if (auto stands = times[proposed]; stands < expected.first || stands > expected.second)
+      throw finding("an entry stands " + std::to_string(stands) + " times in the log; a node's answer allows " +
+                    std::to_string(expected.first) + " to " + std::to_string(expected.second));
+  for (const auto& [input, handled] : views_.handled())
+    if (handled != 1)
+      throw finding("input " + std::to_string(input.second) + " of a bot was handled " + std::to_string(handled) + " times");
 }
 
 } // namespace signet::simulation

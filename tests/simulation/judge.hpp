@@ -10,7 +10,8 @@
 //                                  who kept the rules is not refused
 //   every 200 ms, one node; and    lanes, inboxes, cursors and bots are what the log gives, computed here again by a slow and
 //   at the end, every node         obvious model
-//   at the end                     every acknowledged message stands once, at its index; every bot input is handled once
+//   at the end                     every acknowledged message stands once, at its index; every bot input is handled once;
+//                                  what was proposed once stands at most once, and not at all if a node has said so
 //   every 64th seed, at the end    `signet verify` finds nothing in the stores
 
 #include "storage/log/event_log.hpp"
@@ -108,6 +109,11 @@ public:
   /// Any other entry.
   void acknowledged_entry(const storage::read_txn& seen_by, bytes_view proposed, log_index index, log_index floor);
 
+  /// How often these very bytes may stand in the log at the end.
+  void expect_times(bytes_view proposed, std::uint64_t least, std::uint64_t most) {
+    expected_times_[to_bytes(proposed)] = {least, most};
+  }
+
   /// Lanes, inboxes… of one store, at whatever it has applied.
   void check_views(const storage::environment& store);
   /// Of the whole run, with one store that has applied everything.
@@ -148,6 +154,7 @@ private:
   log_index acknowledged_{};
   std::vector<acknowledged_one> messages_;
   std::vector<std::pair<log_index, bytes>> entries_;
+  std::map<bytes, std::pair<std::uint64_t, std::uint64_t>> expected_times_;
   model views_;
 };
 

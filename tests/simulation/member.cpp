@@ -3,6 +3,8 @@
 #include "tests/simulation/cast.hpp"
 #include "tests/simulation/chance.hpp"
 
+#include <string>
+
 namespace signet::simulation {
 
 using namespace storage;
@@ -11,6 +13,9 @@ namespace {
 
 std::string name_of(std::size_t node) { return "n" + std::to_string(node + 1); }
 raft::server_id founder_id(std::size_t node) { return raft::server_id{node + 1}; }
+
+/// The number in a name that name_of() has made.
+std::size_t node_of(const std::string& name) { return std::stoul(name.substr(1)) - 1; }
 
 replica_options options_of(const member_options& from) {
   replica_options out;
@@ -34,54 +39,72 @@ void member::found(const member_options& options) {
   raft::configuration members;
   for (std::size_t i = 0; i < options.frame.nodes; ++i)
     members.push_back({founder_id(i), name_of(i), raft::member_role::voter});
-  if (auto done = replica_store::found(options_of(options), {the_cluster, members}); !done)
+  chance random{options.frame.seed, 11, options.node};
+  auto how = options_of(options);
+  how.random = &random;
+  if (auto done = replica_store::found(how, {the_cluster, members}); !done)
     throw finding("founding: " + render(done.error()));
 }
 
 member::member(const member_options& options, steady_ms now, wall_ms wall) : node_{options.node} {
-  auto opened = replica_store::open(options_of(options), now, wall);
+  chance random{options.frame.seed, 12, options.node * 1'000 + options.life};
+  replicator_options how;
+  how.store = options_of(options);
+  how.node = name_of(node_);
+  random.fill(how.process.raw);
+  how.first_forward = random.next();
+  auto opened = replicator::open(std::move(how), now, wall);
   if (!opened)
     throw storage_failure(opened.error().code, opened.error().context);
-  store_ = std::move(*opened);
+  software_ = std::move(*opened);
 }
 
-result<proposal_ticket> member::propose(bytes_view entry, bool from_reserve) {
-  return store_->propose(entry, from_reserve);
+result<proposal_ticket> member::propose(const bytes& entry, bool from_reserve, bool idempotent, steady_ms now) {
+  return software_->propose({share(entry), from_reserve, idempotent}, now);
 }
-void member::receive(std::size_t, const wire_frame& frame) { store_->receive(frame); }
-void member::link_up(std::size_t) {}
-void member::link_down(std::size_t) {}
-void member::hand_over(std::size_t to, steady_ms now) { (void)store_->hand_over(founder_id(to), now); }
+void member::receive(std::size_t from, const wire_frame& frame) {
+  auto decoded = peer::decode_frame(frame);
+  if (!decoded)
+    throw finding("a frame of a node cannot be read: " + render(decoded.error()));
+  software_->receive(name_of(from), std::move(*decoded));
+}
+void member::link_up(std::size_t peer, steady_ms now) { software_->link_up(name_of(peer), now); }
+void member::link_down(std::size_t peer, steady_ms now) { software_->link_down(name_of(peer), now); }
+void member::hand_over(std::size_t to, steady_ms now) { (void)software_->hand_over(name_of(to), now); }
 
-member::turned member::turn(steady_ms now, wall_ms wall) {
-  auto done = store_->turn(now, wall);
+member::turned member::turn(steady_ms now, wall_ms wall, const std::function<void(sent_frame)>& early) {
+  auto done = software_->turn(now, wall, [&](std::vector<outgoing_frame> frames) {
+    for (auto& each : frames)
+      early({node_of(each.to), peer::encode(each.what)});
+  });
   turned out;
   out.answers = std::move(done.answers);
+  out.refused = std::move(done.refused);
+  out.fenced = std::move(done.fenced);
   out.commits = done.commits;
   out.more = done.more;
-  for (auto& message : done.messages)
-    out.frames.emplace_back(value(message.to) - 1,
-                            wire_frame{founder_id(node_), store_->consensus().current_term(), std::move(message.body)});
+  for (auto& each : done.frames)
+    out.frames.emplace_back(node_of(each.to), peer::encode(each.what));
   return out;
 }
-steady_ms member::next_timeout() const { return store_->next_timeout(); }
+steady_ms member::next_timeout() const { return software_->next_timeout(); }
 
 shown member::show() const {
-  auto picture = store_->picture();
+  auto picture = software_->picture();
   shown out;
   out.node = node_;
   out.id = picture.self;
   out.role = picture.role;
   out.term = picture.term;
-  out.voted_for = store_->consensus().voted_for();
-  out.sole_voter = store_->consensus().sole_voter();
+  out.voted_for = software_->consensus().voted_for();
+  out.sole_voter = software_->consensus().sole_voter();
   out.committed = picture.committed;
   out.applied = picture.applied;
   out.state_hash = picture.state_hash;
-  out.store = &store_->store();
+  out.store = &software_->store();
   return out;
 }
-bool member::leads_surely() const { return store_->consensus().leads_surely(); }
-environment& member::store() const { return store_->store(); }
+bool member::leads_surely() const { return software_->consensus().leads_surely(); }
+environment& member::store() const { return software_->store(); }
 
 } // namespace signet::simulation

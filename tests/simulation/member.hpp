@@ -2,7 +2,7 @@
 // MEMBER: the product in one node, from a start to its end. The only part of the simulator that knows how the product is
 // driven.
 
-#include "storage/replica_store.hpp"
+#include "storage/replicator.hpp"
 #include "tests/simulation/decisions.hpp"
 #include "tests/simulation/judge.hpp"
 
@@ -10,8 +10,9 @@
 
 namespace signet::simulation {
 
-/// What one node sends to another.
-using wire_frame = raft::incoming;
+/// What one node sends to another: a peer::frame as it travels.
+using wire_frame = bytes;
+using sent_frame = std::pair<std::size_t, wire_frame>;  ///< and to whom
 
 struct member_options {
   std::filesystem::path directory;
@@ -28,19 +29,22 @@ public:
   /// Throws what the disk throws.
   member(const member_options& options, steady_ms now, wall_ms wall);
 
-  result<storage::proposal_ticket> propose(bytes_view entry, bool from_reserve);
+  result<storage::proposal_ticket> propose(const bytes& entry, bool from_reserve, bool idempotent, steady_ms now);
   void receive(std::size_t from, const wire_frame& frame);
-  void link_up(std::size_t peer);
-  void link_down(std::size_t peer);
+  void link_up(std::size_t peer, steady_ms now);
+  void link_down(std::size_t peer, steady_ms now);
   void hand_over(std::size_t to, steady_ms now);
 
   struct turned {
     std::vector<storage::proposal_answer> answers;
-    std::vector<std::pair<std::size_t, wire_frame>> frames;
+    std::vector<sent_frame> frames;
+    std::vector<std::string> refused;
+    std::optional<error> fenced;
     std::size_t commits = 0;
     bool more = false;
   };
-  turned turn(steady_ms now, wall_ms wall);
+  /// `early` takes what leaves before the commit.
+  turned turn(steady_ms now, wall_ms wall, const std::function<void(sent_frame)>& early);
   steady_ms next_timeout() const;
 
   shown show() const;
@@ -49,7 +53,7 @@ public:
 
 private:
   std::size_t node_;
-  std::unique_ptr<storage::replica_store> store_;
+  std::unique_ptr<storage::replicator> software_;
 };
 
 } // namespace signet::simulation

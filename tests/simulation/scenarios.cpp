@@ -85,7 +85,7 @@ void figure_8(const std::filesystem::path& scratch, const trace_sink& trace) {
 
   // (a) One entry reaches n1 alone.
   s.star(0, {1});
-  on.ask(0, some_entry("figure 8"), false, [&](std::size_t, result<storage::entry_result> said) { answered = said.has_value(); });
+  on.ask(0, {some_entry("figure 8")}, [&](std::size_t, result<storage::entry_result> said) { answered = said.has_value(); });
   s.until("n1 has the entry", [&] { return s.last(1) > common; });
   auto disputed = next(common);
   on.crash_node(0);
@@ -119,11 +119,28 @@ void figure_8(const std::filesystem::path& scratch, const trace_sink& trace) {
   on.heal_and_settle();
 }
 
+/// Every frame arrives twice. What is proposed once through a follower must stand once.
+void doubled_frames(const std::filesystem::path& scratch, const trace_sink& trace) {
+  stage s{calm(3, 64), scratch, trace};
+  auto& on = s.on;
+  on.do_deed({0, 0, deed::doubling, 0, 0, 1'000});
+  s.until("somebody leads", [&] { return on.find_leader().has_value(); });
+  std::size_t answered = 0;
+  for (std::size_t i = 0; i < 12; ++i) {
+    auto entry = some_entry("once " + std::to_string(i));
+    on.judge().expect_times(entry, 1, 1);
+    on.ask(i % 3, {entry}, [&](std::size_t, result<storage::entry_result> said) { answered += said.has_value(); });
+  }
+  s.until("all are answered", [&] { return answered == 12; });
+  on.heal_and_settle();
+}
+
 } // namespace
 
 const std::vector<scenario>& all_scenarios() {
   static const std::vector<scenario> all{
     {"figure_8", "an entry of an earlier term on a majority is not committed by counting", figure_8},
+    {"doubled_frames", "what is proposed once stands once, though every frame arrives twice", doubled_frames},
   };
   return all;
 }

@@ -42,15 +42,14 @@ void run_counts::add(const run_counts& other) {
 
 /// One thing that somebody wants of the cluster.
 struct errand {
-  bytes entry;
-  bool from_reserve = false;
+  world::request what;
   std::uint64_t who = 0;
   world::on_done then;
   bool done = false;
   std::uint64_t attempt = 0;
   chance how;
-  errand(bytes e, bool r, std::uint64_t w, world::on_done t, std::uint64_t seed, std::uint64_t number)
-    : entry{std::move(e)}, from_reserve{r}, who{w}, then{std::move(t)}, how{seed, 40 + w, number} {}
+  errand(world::request r, std::uint64_t w, world::on_done t, std::uint64_t seed, std::uint64_t number)
+    : what{std::move(r)}, who{w}, then{std::move(t)}, how{seed, 40 + w, number} {}
 };
 
 world::world(schedule what, std::filesystem::path scratch, trace_sink trace)
@@ -60,12 +59,9 @@ world::world(schedule what, std::filesystem::path scratch, trace_sink trace)
     scratch_{std::move(scratch)},
     trace_{std::move(trace)},
     judge_{frame_.nodes},
-    cut_(frame_.nodes * frame_.nodes),
-    held_until_(cut_.size()),
-    last_arrival_(cut_.size()),
     answers_{frame_.seed, 6} {
-  for (std::size_t i = 0; i < cut_.size(); ++i)
-    links_.emplace_back(frame_.seed, 5, i);
+  for (std::size_t i = 0; i < frame_.nodes * frame_.nodes; ++i)
+    links_.emplace_back(frame_.seed, i);
   current = this;
   set_commit_hook(&on_commit);
   for (std::size_t i = 0; i < frame_.nodes; ++i) {
@@ -160,6 +156,9 @@ void world::start_node(std::size_t number) {
         to_string(seen.applied));
   judge_.restarted(seen);
   wake(x, now_);
+  for (std::size_t to = 0; to < frame_.nodes; ++to)
+    if (to != number)
+      dial(number, to, 1 * ms);
   auto life = x.life;
   at(now_ + 20 * ms, [this, number, life] {
     if (nodes_[number].life == life)
@@ -180,6 +179,7 @@ void world::fell(node& x, micros down_for, const std::string& why) {
   x.software.reset();
   x.turn_at = 0;
   ++x.next_turn;
+  lose_links_of(x.number);
   auto lost = std::exchange(x.waiting, {});
   auto number = x.number;
   for (auto& [ticket, one] : lost)
@@ -222,7 +222,8 @@ void world::turn(node& x) {
   }
   ++counts_.turns;
   member::turned done;
-  if (inside(x, [&] { done = x.software->turn(steady(x), wall(x)); }))
+  auto at_once = [&](sent_frame what) { send(x.number, std::move(what)); };
+  if (inside(x, [&] { done = x.software->turn(steady(x), wall(x), at_once); }))
     after_turn(x, std::move(done));
 }
 
@@ -258,6 +259,10 @@ void world::after_turn(node& x, member::turned done) {
         to_string(seen.committed) + ", applied " + to_string(seen.applied) + "; sends " +
         std::to_string(done.frames.size()) + ", answers " + std::to_string(done.answers.size()));
   judge_.after_turn(seen);
+  if (!done.refused.empty())
+    throw finding(node_name(x.number) + " refuses what an honest node has sent: " + done.refused.front());
+  if (done.fenced)
+    throw finding(node_name(x.number) + " fences itself: " + render(*done.fenced));
   auto more = done.more;
   if (x.slow_commit != 0 && done.commits > 0) {
     x.busy_until = now_ + done.commits * x.slow_commit;
@@ -276,8 +281,8 @@ void world::after_turn(node& x, member::turned done) {
 void world::release(node& x, std::uint64_t life, member::turned done) {
   if (x.life != life)
     return;
-  for (auto& [to, frame] : done.frames)
-    send(x.number, to, std::move(frame));
+  for (auto& each : done.frames)
+    send(x.number, std::move(each));
   for (auto& answer : done.answers) {
     auto found = x.waiting.find(answer.ticket);
     if (found == x.waiting.end())
@@ -301,7 +306,7 @@ std::optional<std::size_t> world::find_leader() const {
 
 // ---- what people ask -------------------------------------------------------------------------------------------------
 
-void world::ask(std::size_t number, const bytes& entry, bool from_reserve, on_answer then) {
+void world::ask(std::size_t number, const request& what, on_answer then) {
   auto& x = nodes_[number];
   auto refused = [&](error why) {
     at(now_ + ms, [=, then = std::move(then)] { then(number, tl::make_unexpected(why)); });
@@ -309,7 +314,7 @@ void world::ask(std::size_t number, const bytes& entry, bool from_reserve, on_an
   if (!x.software)
     return refused({ec::io, "not reachable"});
   running_ = &x;
-  auto ticket = x.software->propose(entry, from_reserve);
+  auto ticket = x.software->propose(what.entry, what.from_reserve, what.idempotent, steady(x));
   running_ = nullptr;
   if (!ticket)
     return refused(ticket.error());
@@ -317,10 +322,9 @@ void world::ask(std::size_t number, const bytes& entry, bool from_reserve, on_an
   wake(x, now_ + 30);
 }
 
-void world::insist(bytes entry, bool from_reserve, std::uint64_t who, on_done then) {
+void world::insist(request what, std::uint64_t who, on_done then) {
   ++unanswered_;
-  auto what = std::make_shared<errand>(std::move(entry), from_reserve, who, std::move(then), frame_.seed, counts_.events);
-  insist_again(what);
+  insist_again(std::make_shared<errand>(std::move(what), who, std::move(then), frame_.seed, counts_.events));
 }
 
 void world::insist_again(std::shared_ptr<errand> what) {
@@ -336,7 +340,7 @@ void world::insist_again(std::shared_ptr<errand> what) {
     });
   };
   again(what->how.between(300, 900) * ms);
-  ask(node, what->entry, what->from_reserve, [=, this](std::size_t from, result<entry_result> outcome) {
+  ask(node, what->what, [=, this](std::size_t from, result<entry_result> outcome) {
     if (what->done)
       return;
     if (outcome && answers_.permille(lost_answers_))
@@ -383,7 +387,7 @@ void world::bot_tick(std::size_t number) {
   }
   auto go = [&](bytes entry) {
     x.bot.waiting = true;
-    ask(number, entry, false, [this, number, life](std::size_t, result<entry_result> outcome) {
+    ask(number, {std::move(entry)}, [this, number, life](std::size_t, result<entry_result> outcome) {
       auto& mine = nodes_[number];
       if (mine.life != life)
         return;
@@ -410,39 +414,112 @@ void world::bot_tick(std::size_t number) {
 
 // ---- network ---------------------------------------------------------------------------------------------------------
 
-void world::cut(std::size_t from, std::size_t to, int by) { cut_[from * frame_.nodes + to] += by; }
-
-void world::send(std::size_t from, std::size_t to, wire_frame frame) {
-  ++counts_.frames;
-  if (to >= frame_.nodes)
+void world::cut(std::size_t from, std::size_t to, int by) {
+  auto& way = between(from, to);
+  if (way.cut == 0)
+    way.cut_since = now_;
+  way.cut += by;
+  if (by < 0)
     return;
-  auto link = from * frame_.nodes + to;
-  auto& how = links_[link];
+  // What is dialed needs both ways. Silence is noticed, at each side for itself.
+  for (auto [one, other] : {std::pair{from, to}, std::pair{to, from}})
+    at(now_ + 500 * ms + between(one, other).life.below(300 * ms), [=, this, since = now_] {
+      if (!passable(one, other) && between(from, to).cut > 0 && between(from, to).cut_since <= since)
+        lose_link(one, other);
+    });
+}
+
+void world::dial(std::size_t from, std::size_t to, micros after) {
+  auto& way = between(from, to);
+  if (way.up || way.dialing)
+    return;
+  way.dialing = true;
+  auto life = nodes_[from].life;
+  at(now_ + after + way.life.between(1'000, 20'000), [=, this] {
+    auto& mine = between(from, to);
+    auto& x = nodes_[from];
+    if (x.life != life)
+      return;  // its next life dials for itself
+    mine.dialing = false;
+    if (!x.software || !nodes_[to].software || !passable(from, to) || x.paused_until > now_ ||
+        nodes_[to].paused_until > now_)
+      return dial(from, to, 20 * ms + mine.life.below(60 * ms));
+    mine.up = true;
+    ++mine.connection;
+    if (traced())
+      say(node_name(from) + " has dialed " + node_name(to));
+    x.software->link_up(to, steady(x));
+    wake(x, now_);
+  });
+}
+
+void world::lose_link(std::size_t from, std::size_t to) {
+  auto& way = between(from, to);
+  auto& x = nodes_[from];
+  if (!way.up || !x.software)
+    return;
+  way.up = false;
+  ++way.connection;
+  if (traced())
+    say(node_name(from) + " has lost its link to " + node_name(to));
+  x.software->link_down(to, steady(x));
+  wake(x, now_);
+  dial(from, to, 10 * ms);
+}
+
+/// Its end: others notice at once, or by silence.
+void world::lose_links_of(std::size_t node) {
+  for (std::size_t other = 0; other < frame_.nodes; ++other) {
+    if (other == node)
+      continue;
+    auto& own = between(node, other);
+    own.up = own.dialing = false;  // what it has sent may still arrive
+    auto& towards = between(other, node);
+    at(now_ + (towards.life.percent(80) ? towards.life.between(1'000, 10'000) : 500 * ms),
+       [=, this, connection = towards.connection] {
+         if (between(other, node).connection == connection)
+           lose_link(other, node);
+       });
+  }
+}
+
+void world::send(std::size_t from, sent_frame what) {
+  ++counts_.frames;
+  auto to = what.first;
+  if (to >= frame_.nodes || to == from)
+    throw finding(node_name(from) + " sends to " + node_name(to) + ", which is nobody");
+  auto& way = between(from, to);
+  auto& how = way.frames;
   // Always the same numbers drawn, whatever becomes of the frame.
   auto lost = how.permille(loss_);
   auto doubled = how.permille(doubling_);
   auto quick = 200 + how.below(800);
   auto late = how.unit();
   auto later = how.below(20 * ms);
-  if (blocked(from, to) || lost)
+  if (way.cut > 0 || way.muted > 0 || lost || !way.up)
     return;
   auto arrives = now_ + quick;
   if (delay_ != 0)
     arrives += static_cast<micros>(-std::log(1 - late) * static_cast<double>(delay_));
-  arrives = std::max(arrives, held_until_[link]);
+  arrives = std::max(arrives, way.held_until);
   if (!reordering_)
-    arrives = std::max(arrives, last_arrival_[link]);
-  last_arrival_[link] = std::max(arrives, last_arrival_[link]);
-  auto shared = std::make_shared<wire_frame>(std::move(frame));
-  auto life = nodes_[to].life;
-  at(arrives, [=, this] { deliver(from, to, life, *shared); });
+    arrives = std::max(arrives, way.last_arrival);
+  way.last_arrival = std::max(arrives, way.last_arrival);
+  auto shared = std::make_shared<wire_frame>(std::move(what.second));
+  auto bring = [=, this, connection = way.connection, life = nodes_[to].life] {
+    if (nodes_[to].life == life)
+      deliver(from, to, connection, *shared);
+  };
+  at(arrives, bring);
   if (doubled)
-    at(arrives + (reordering_ ? later : 0), [=, this] { deliver(from, to, life, *shared); });
+    at(arrives + (reordering_ ? later : 0), bring);
 }
 
-void world::deliver(std::size_t from, std::size_t to, std::uint64_t life, const wire_frame& frame) {
+void world::deliver(std::size_t from, std::size_t to, std::uint64_t connection, const wire_frame& frame) {
   auto& x = nodes_[to];
-  if (!x.software || x.life != life || blocked(from, to))
+  const auto& way = between(from, to);
+  // A frame is lost with its connection, with its receiver, and on a way that is cut. Its sender may be gone.
+  if (!x.software || way.connection != connection || way.cut > 0 || way.muted > 0)
     return;
   x.software->receive(from, frame);
   wake(x, now_ + 30);
@@ -524,9 +601,10 @@ void world::do_deed(const decision& planned) {
     case deed::partition:
       cut_groups([&](auto i, auto j) { return (d.a >> i & 1) != (d.a >> j & 1); }, d.lasts);
       break;
-    case deed::one_way:
+    case deed::one_way: cut_groups([&](auto i, auto j) { return i == d.a && j == d.b; }, d.lasts); break;
     case deed::half_open:
-      cut_groups([&](auto i, auto j) { return i == d.a && j == d.b; }, d.lasts);
+      ++between(d.a, d.b).muted;
+      undo_after(d.lasts, [this, d] { --between(d.a, d.b).muted; });
       break;
     case deed::ring: {
       // Node i has its place in a circle; the step is prime to every size drawn here.
@@ -547,7 +625,7 @@ void world::do_deed(const decision& planned) {
         },
         d.lasts);
       break;
-    case deed::clog: held_until_[d.a * n + d.b] = now_ + d.lasts; break;
+    case deed::clog: between(d.a, d.b).held_until = now_ + d.lasts; break;
     case deed::hand_over:
       if (auto leader = find_leader(); leader && *leader != d.a && nodes_[*leader].paused_until <= now_) {
         auto& from = nodes_[*leader];
@@ -611,8 +689,10 @@ void world::heal_and_settle() {
   quiet_ = true;
   loss_ = doubling_ = delay_ = lost_answers_ = 0;
   reordering_ = false;
-  std::fill(cut_.begin(), cut_.end(), 0);
-  std::fill(held_until_.begin(), held_until_.end(), 0);
+  for (auto& way : links_) {
+    way.cut = way.muted = 0;
+    way.held_until = 0;
+  }
   std::set<std::size_t> behind(frame_.left_behind.begin(), frame_.left_behind.end());
   for (auto& x : nodes_) {
     x.armed.clear();
@@ -638,7 +718,7 @@ void world::heal_and_settle() {
       security_event what;
       what.what.kind = "login_failed";
       what.what.detail = "after the faults, by " + node_name(x.number);
-      insist(security_events_entry({&what, 1}), true, x.number, [&fresh](std::size_t, const entry_result&) { --fresh; });
+      insist({security_events_entry({&what, 1}), true, false}, x.number, [&fresh](std::size_t, const entry_result&) { --fresh; });
     }
   std::string why = "nothing was tried";
   bool well = false;

@@ -5,7 +5,8 @@
 //   nodes     take turns; a turn's frames and answers leave when its commits are through (`disk_slow`)
 //   disks     LMDB in memory. A crash leaves what was committed; crashes happen between turns and at commits, before
 //             them and behind them. (What a power cut leaves of a commit is tests/system/crash.)
-//   network   frames may be lost, doubled, late, overtaken, or held; a link that is cut is noticed after a while, or not
+//   network   frames may be lost, doubled, late, overtaken, or held. Each node dials each other one and sends on what it has
+//             dialed; a cut ends that link after a while at either side, or is never noticed
 //   clocks    each node has its own: another speed, and a wall clock that jumps
 //   clients   publish, sign, send again what was not answered with the identical bytes, move cursors, open and close
 //             sessions; some write two messages under one number. A bot runs where somebody leads
@@ -57,7 +58,7 @@ public:
   void start_node(std::size_t node);
   void crash_node(std::size_t node);
   bool up(std::size_t node) const { return nodes_[node].software != nullptr; }
-  /// Frames from one to the other are lost (+1) until undone (-1).
+  /// Frames from one to the other are lost (+1) until undone (-1). Links end when that lasts.
   void cut(std::size_t from, std::size_t to, int by);
   void do_deed(const decision& what);
   std::optional<std::size_t> find_leader() const;
@@ -65,15 +66,20 @@ public:
   class judge& judge() { return judge_; }
   /// What the node's people ask of it; the answer comes when it leaves the node. Not reachable: ec::io.
   using on_answer = std::function<void(std::size_t node, result<storage::entry_result>)>;
-  void ask(std::size_t node, const bytes& entry, bool from_reserve, on_answer then);
+  struct request {
+    bytes entry;
+    bool from_reserve = false, idempotent = false;
+  };
+  void ask(std::size_t node, const request& what, on_answer then);
   /// Asked again and again, everywhere, with the identical bytes, until there is an answer.
   using on_done = std::function<void(std::size_t node, const storage::entry_result&)>;
-  void insist(bytes entry, bool from_reserve, std::uint64_t who, on_done then);
+  void insist(request what, std::uint64_t who, on_done then);
   const storage::environment& store(std::size_t node) const { return nodes_[node].software->store(); }
   /// Heals everything and waits until all is well; throws finding if it takes longer than 10 s.
   void heal_and_settle();
 
   // -- for clients -----------------------------------------------------------------------------------------------------
+  std::size_t nodes() const { return frame_.nodes; }
   bool quiet() const { return quiet_; }
   std::uint64_t seed() const { return frame_.seed; }
   bool equivocates(std::size_t client) const { return equivocators_.contains(client); }
@@ -135,9 +141,25 @@ private:
   static void on_commit(storage::commit_moment when, const std::filesystem::path& directory);
   void bot_tick(std::size_t node);
   // network
-  void send(std::size_t from, std::size_t to, wire_frame frame);
-  void deliver(std::size_t from, std::size_t to, std::uint64_t life, const wire_frame& frame);
-  bool blocked(std::size_t from, std::size_t to) const { return cut_[from * frame_.nodes + to] > 0; }
+  struct link {
+    std::uint64_t connection = 0;  ///< the newest; frames of older ones are lost
+    bool up = false, dialing = false;
+    int cut = 0;      ///< how many faults stop frames here
+    int muted = 0;    ///< the same, unnoticed
+    micros cut_since = 0, held_until = 0, last_arrival = 0;
+    chance frames, life;
+    link(std::uint64_t seed, std::uint64_t which) : frames{seed, 5, which}, life{seed, 7, which} {}
+  };
+  link& between(std::size_t from, std::size_t to) { return links_[from * frame_.nodes + to]; }
+  const link& between(std::size_t from, std::size_t to) const { return links_[from * frame_.nodes + to]; }
+  bool passable(std::size_t one, std::size_t other) const {
+    return between(one, other).cut == 0 && between(other, one).cut == 0;
+  }
+  void send(std::size_t from, sent_frame what);
+  void deliver(std::size_t from, std::size_t to, std::uint64_t connection, const wire_frame& frame);
+  void dial(std::size_t from, std::size_t to, micros after);
+  void lose_link(std::size_t from, std::size_t to);
+  void lose_links_of(std::size_t node);
   void cut_groups(const std::function<bool(std::size_t, std::size_t)>& apart, micros lasts);
   void undo_after(micros lasts, std::function<void()> undo);
   void insist_again(std::shared_ptr<struct errand> what);
@@ -159,9 +181,7 @@ private:
 
   std::deque<node> nodes_;
   node* running_ = nullptr;  ///< whose code is on the stack
-  std::vector<int> cut_;
-  std::vector<micros> held_until_, last_arrival_;
-  std::vector<chance> links_;
+  std::vector<link> links_;
   std::uint64_t loss_ = 0, doubling_ = 0, delay_ = 0, lost_answers_ = 0;
   bool reordering_ = false;
   chance answers_;
