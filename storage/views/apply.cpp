@@ -144,6 +144,7 @@ struct applier::state {
   log_index index{};
   wall_ms now{};
   std::uint32_t event_ordinal = 0;
+  digest state_hash;  ///< after the newest entry
   bool fresh_start = true;  ///< no batch has been applied since the process began
 
   void begin(write_txn& in, log_index at, wall_ms time) {
@@ -770,7 +771,8 @@ struct applier::state {
     append_u64(head, value(now));
     bytes row;
     row.reserve(8 + 32 + 8);
-    applied_row{index, hash(label::state, {head, writes}), now}.encode(row);
+    state_hash = hash(label::state, {head, writes});
+    applied_row{index, state_hash, now}.encode(row);
     put<table::state>(*txn, {"applied"}, {row});
   }
 
@@ -817,5 +819,7 @@ void applier::pass(write_txn& txn, log_index index) {
   state_->begin(txn, index, before.last_time);
   state_->write_applied(before, {});
 }
+
+const digest& applier::state_hash() const { return state_->state_hash; }
 
 } // namespace signet::storage

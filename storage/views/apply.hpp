@@ -96,6 +96,9 @@ public:
   /// Passes an entry that is no command (barrier, change of members): only applied index and state hash move.
   void pass(write_txn& txn, log_index index);
 
+  /// After the newest entry that went through apply() or pass(); means nothing before, or after an aborted transaction.
+  const digest& state_hash() const;
+
 private:
   struct state;
   std::unique_ptr<state> state_;
