@@ -8,6 +8,9 @@
 //   APPLIED_SPLIT     the applied index is committed in another transaction than the effects
 //   FANOUT_HALF       inbox rows are committed in another transaction than their entry
 //   FIG8              an entry of an old term counts as committed when a majority holds it
+//   ELECT_UNPERSISTED an entry or a vote is reported durable before its transaction is committed
+//   TRUNC_COMMITTED   a conflict in the log truncates down to the commit index
+//   SHIP_OVER_NEWER   a range of the log that comes in replaces what stands behind it, too
 //   APPLY_NONDET      apply reads a clock
 //   DEDUP_FORGET      the first batch that a process applies leaves no lane heads
 //   VOTE_LOST         term and vote are written when the store is founded and never again

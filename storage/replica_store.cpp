@@ -82,7 +82,7 @@ struct replica_store::state {
   std::vector<outgoing_message> staged_messages;
   bool hard_state_pending = false;  ///< the open transaction holds a term or vote that no message may leave before
   early_messages hand_early;        ///< of this turn
-  /// Only with the bug ACK_EARLY: a transaction that is committed too late.
+  /// Only with the bugs ACK_EARLY and ELECT_UNPERSISTED: a transaction that is committed too late.
   std::optional<write_txn> late;
 
   struct queued_proposal {
@@ -152,7 +152,7 @@ struct replica_store::state {
   void append(raft::update::append added) {
     auto& to = writing();
     if (added.first <= head.index)
-      truncate(to, added.first);
+      truncate(to, SIGNET_BUG("TRUNC_COMMITTED") ? std::min(added.first, core->commit_index()) : added.first);
     if (added.first != next(head.index))
       stop(ec::internal, "entries from " + to_string(added.first) + " behind index " + to_string(head.index));
     if (fresh.empty())
@@ -241,9 +241,26 @@ struct replica_store::state {
     for (std::size_t i = 0; i < messages_per_turn_max && !inbox.empty(); ++i) {
       auto message = std::move(inbox.front());
       inbox.pop_front();
+#ifdef SIGNET_TEST_HOOKS
+      if (SIGNET_BUG("SHIP_OVER_NEWER"))
+        ship_over_newer(message);
+#endif
       absorb(core->receive(std::move(message), now), out);
     }
   }
+
+#ifdef SIGNET_TEST_HOOKS
+  /// Known bug: a range of the log that comes in replaces whatever stands behind it, too.
+  void ship_over_newer(const raft::incoming& message) {
+    const auto* range = std::get_if<raft::append_entries>(&message.body);
+    if (range == nullptr || range->entries.empty() || range->term < core->current_term() ||
+        range->prev_index < applied.index || value(range->prev_index) + range->entries.size() >= value(head.index))
+      return;
+    truncate(writing(), next(range->prev_index));
+    for (const auto& e : range->entries)
+      head = event_log::append(writing(), head, record_of(e));
+  }
+#endif
 
   void take_proposals(steady_ms now, wall_ms wall, turn_result& out) {
     std::vector<queued_proposal> taken;
@@ -359,7 +376,7 @@ struct replica_store::state {
       // A crash before this commit: nothing of this turn has happened, nobody has been answered, and what peers
       // were sent claims nothing of it.
       // Clients send their unanswered proposals again.
-      if (SIGNET_BUG("ACK_EARLY"))
+      if (SIGNET_BUG("ACK_EARLY") || (SIGNET_BUG("ELECT_UNPERSISTED") && applied.index == stored))
         late.emplace(std::move(*txn));
       else
         txn->commit();
