@@ -23,6 +23,7 @@ constexpr std::uint64_t snapshot_every_entries = 4'096;
 /// What proposals from the reserve leave free.
 constexpr std::uint64_t reserve_parts = 16;
 constexpr std::size_t results_remembered_max = 4'096;
+constexpr std::size_t state_hashes_remembered_max = 16'384;
 
 [[noreturn]] void stop(ec code, std::string why) { throw storage_failure(code, std::move(why)); }
 
@@ -97,6 +98,8 @@ struct replica_store::state {
   std::deque<queued_proposal> queue;
   std::multimap<log_index, waiting_proposal> waiting;
   /// What apply said lately, kept while remember_results() says so.
+  std::deque<std::pair<log_index, digest>> state_hashes;
+  std::function<void(write_txn&)> also_write;
   bool results_remembered = false;
   std::deque<entry_result> recent;
   std::uint64_t tickets = 0;
@@ -342,6 +345,9 @@ struct replica_store::state {
     }
     applied.index = index;
     applied_term = e->term;
+    state_hashes.emplace_back(index, apply.state_hash());
+    if (state_hashes.size() > state_hashes_remembered_max)
+      state_hashes.pop_front();
     auto [first, last] = waiting.equal_range(index);
     for (auto each = first; each != last; ++each) {
       const auto& proposal = each->second;
@@ -370,6 +376,8 @@ struct replica_store::state {
       auto stored = applied.index;
       for (std::uint64_t i = 0; i < replayed_per_transaction_max && applied.index < target; ++i)
         apply_next(to);
+      if (also_write)
+        also_write(to);
       // What waits for no term or vote leaves while this disk works: the leader counts itself only when it is done.
       if (hand_early && !hard_state_pending && !staged_messages.empty())
         hand_early(std::exchange(staged_messages, {}));
@@ -470,6 +478,7 @@ struct replica_store::state {
     if (applied.index > head.index)
       return fail(ec::corrupt, "applied up to " + to_string(applied.index) + ", but the log ends at " + to_string(head.index));
     founded = get<table::state>(from, {"cluster"}).has_value();
+    state_hashes.assign(1, {applied.index, applied.state_hash});
     newest_time = applied.last_time;
     std::optional<raft::snapshot_meta> snapshot;
     if (applied.index != log_index{}) {
@@ -665,6 +674,46 @@ std::optional<replica_store::record_in_log> replica_store::find_record(log_index
     return std::nullopt;
   return record_in_log{found->term, state_->chain_at(from, index)};
 }
+
+std::optional<peer::log_slice> replica_store::read_slice(log_index from, std::size_t entries_max,
+                                                        std::size_t bytes_max) const {
+  const auto& s = *state_;
+  if (from == log_index{} || from > next(s.head.index))
+    return std::nullopt;
+  auto txn = s.env->read();
+  peer::log_slice out;
+  auto before = log_index{value(from) - 1};
+  if (before != log_index{}) {
+    auto record = event_log::find(txn, before);
+    if (!record)
+      return std::nullopt;
+    out.prev_term = record->term;
+    out.prev_chain = s.chain_at(txn, before);
+  }
+  if (entries_max == 0)
+    return out;
+  std::size_t size_bytes = 0;
+  scan<table::log>(txn, encode_key(log_key{from}), [&](const log_key& key, const log_record& record) {
+    if (key.index != log_index{value(from) + out.entries.size()})
+      stop(ec::corrupt, "log record " + to_string(log_index{value(from) + out.entries.size()}) + " is missing");
+    size_bytes += record.payload.size();
+    if (!out.entries.empty() && size_bytes > bytes_max)
+      return false;
+    out.entries.push_back({record.term, static_cast<entry_type>(record.type), to_bytes(record.payload)});
+    return out.entries.size() < entries_max;
+  });
+  return out;
+}
+
+std::optional<peer::checkpoint> replica_store::checkpoint_at(log_index index) const {
+  const auto& hashes = state_->state_hashes;
+  if (hashes.empty() || index < hashes.front().first || index > hashes.back().first || index == log_index{})
+    return std::nullopt;
+  const auto& found = hashes[value(index) - value(hashes.front().first)];
+  return peer::checkpoint{index, state_->chain_at(state_->env->read(), index), found.second};
+}
+
+void replica_store::with_commits(std::function<void(write_txn&)> also) { state_->also_write = std::move(also); }
 
 status replica_store::assign(raft::server_id self, steady_ms now, wall_ms wall) {
   auto& s = *state_;

@@ -20,6 +20,7 @@
 #include "messages/seams.hpp"
 #include "storage/lmdb/environment.hpp"
 #include "storage/peer/frame.hpp"
+#include "storage/peer/log_shipper.hpp"
 #include "storage/raft/core.hpp"
 #include "storage/views/apply.hpp"
 
@@ -178,6 +179,13 @@ public:
     digest chain;  ///< hash of the record
   };
   std::optional<record_in_log> find_record(log_index index) const;
+  /// Durable entries [from, …) as peer::slice_reader says.
+  std::optional<peer::log_slice> read_slice(log_index from, std::size_t entries_max, std::size_t bytes_max) const;
+  /// Chain and state hash after the entry at `index`: for the last few thousand applied in this process, and for the one
+  /// that was applied when it started.
+  std::optional<peer::checkpoint> checkpoint_at(log_index index) const;
+  /// Whatever else shall be durable with the next transaction; called in each, just before its commit.
+  void with_commits(std::function<void(write_txn&)> also);
   peer::store_id name_of_store() const;
   /// Has no server id and no consensus() yet.
   bool joining() const;

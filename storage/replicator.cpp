@@ -8,7 +8,8 @@ namespace signet::storage {
 
 replicator::state::state(replicator_options from, std::unique_ptr<replica_store> opened)
     : options{std::move(from)}, store{std::move(opened)}, desk{options.proposals, options.first_forward},
-      changes{options.changes} {
+      changes{options.changes}, memory{store->store().read()}, watch{options.node} {
+  store->with_commits([this](write_txn& to) { memory.write(to); });
   if (!store->joining())
     known.follow(store->consensus().members_index(), store->consensus().members());
 }
@@ -44,11 +45,13 @@ void replicator::state::send(replicator_turn& out, const std::string& node, raft
 std::vector<outgoing_frame> replicator::state::frames_of(std::vector<outgoing_message> messages) {
   std::vector<outgoing_frame> out;
   for (auto& message : messages) {
-    if (std::holds_alternative<raft::install_snapshot>(message.body))
-      continue;  // the state does not travel: the log does
     auto node = known.name_of(message.to);
     if (!node || !known.linked(*node))
       continue;
+    if (const auto* install = std::get_if<raft::install_snapshot>(&message.body)) {
+      want_shipment(*node, message.to, install->snapshot.index);  // the state does not travel: the log does
+      continue;
+    }
     if (const auto* append = std::get_if<raft::append_entries>(&message.body)) {
       auto end = log_index{value(append->prev_index) + append->entries.size()};
       auto& told = known[*node].commit_told;
@@ -182,6 +185,7 @@ result<proposal_ticket> replicator::propose(proposal what, steady_ms now) {
     return fail(ec::not_leader, "this node has not been taken into the cluster yet");
   if (auto good = s.store->proposable(*what.entry, what.from_reserve, s.leads()); !good)
     return tl::make_unexpected(good.error());
+  s.proven.remember(*what.entry);  // whoever proposes has verified it
   return s.desk.take(std::move(what), now);
 }
 
@@ -194,6 +198,7 @@ void replicator::link_up(const std::string& node, steady_ms now) {
   link_down(node, now);
   s.known[node].linked = true;
   s.outbox.emplace_back(node, s.own_position());
+  s.outbox.emplace_back(node, peer::position_asked{});
 }
 
 void replicator::link_down(const std::string& node, steady_ms now) {
@@ -201,6 +206,9 @@ void replicator::link_down(const std::string& node, steady_ms now) {
   auto& peer = s.known[node];
   peer.linked = false;
   peer.position.reset();
+  peer.quarantined = false;
+  s.memory.link_lost(node);
+  s.shipments.erase(node);
   peer.commit_told = {};
   s.desk.link_lost(node, now);
   std::erase_if(s.foreigners, [&](const auto& each) { return each.second.node == node; });
@@ -218,6 +226,7 @@ replicator_turn replicator::turn(steady_ms now, wall_ms wall, const early_frames
   auto& s = *state_;
   replicator_turn out;
   s.turned = now;
+  s.wall = wall;
   if (s.fenced) {
     out.fenced = s.fenced;
     return out;
@@ -245,9 +254,13 @@ replicator_turn replicator::turn(steady_ms now, wall_ms wall, const early_frames
   for (auto& frame : s.frames_of(std::move(done.messages)))
     out.frames.push_back(std::move(frame));
   s.nudge(out);
+  s.ship(now, out);
+  s.note_members();
+  s.compare(now, done.advanced, out);
   for (const auto& each : done.refused_messages)
     out.refused.push_back(render(each));
 
+  out.fenced = s.fenced;
   out.answers = s.desk.take_answers();
   out.applied = done.applied;
   out.advanced = done.advanced;
@@ -264,7 +277,12 @@ replicator_turn replicator::turn(steady_ms now, wall_ms wall, const early_frames
 
 steady_ms replicator::next_timeout() const {
   const auto& s = *state_;
-  return std::min({s.store->next_timeout(), s.desk.next_timeout(), s.changes.next_timeout(s.turned)});
+  auto due = std::min({s.store->next_timeout(), s.desk.next_timeout(), s.changes.next_timeout(s.turned)});
+  if (!s.store->joining())
+    due = std::min(due, s.watch.next_timeout());
+  for (const auto& [node, each] : s.shipments)
+    due = std::min(due, each.shipper ? each.shipper->next_timeout() : steady_ms{value(each.asked) + ask_position_every_ms});
+  return due;
 }
 
 bool replicator::work_queued(steady_ms now) const {

@@ -7,6 +7,10 @@
 //   - takes proposals on any node: those of a follower travel to the leader and are answered from the own apply, so that
 //     a client reads what it wrote (storage/replication/proposal_desk);
 //   - carries the messages of consensus, under the node names that the newest configuration in the log gives to ids;
+//   - sends the log itself to who is further behind than consensus remembers (storage/peer/log_shipper);
+//   - looks at what comes in before it is believed: the chain hash of entries (storage/peer/chain_check), what their
+//     authors signed (storage/entry_proofs), whether a member shows less than it has promised (storage/peer/member_memory);
+//   - compares checkpoints with all others, and fences itself when a majority disagrees (storage/peer/divergence_watch);
 //   - changes the members, one at a time (storage/replication/member_changes);
 //   - tells followers at once what is committed (a message without entries, when nothing else carries it).
 // Names: a member's address in the configuration is its node name; a server id belongs to one store for ever.
@@ -53,6 +57,7 @@ struct replicator_turn {
   bool advanced = false;        ///< `applied` has moved
   bool role_changed = false;    ///< or the leader, or the term
   std::vector<std::string> refused;  ///< what peers sent against the rules: log it
+  std::vector<std::string> alarms;   ///< for the operator: nodes that disagree, a member that was rolled back, a twin
   std::optional<error> fenced;  ///< stop now, exit 72; nothing is done in this or any later turn
   std::size_t commits = 0;      ///< transactions, each one sync
   bool more = false;            ///< take another turn at once

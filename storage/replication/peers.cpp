@@ -9,6 +9,10 @@ bool peers::linked(const std::string& node) const {
   return found != known_.end() && found->second.linked;
 }
 
+bool peers::member(const std::string& node) const {
+  return std::any_of(members_.begin(), members_.end(), [&](const auto& each) { return each.address == node; });
+}
+
 void peers::follow(log_index index, const raft::configuration& members) {
   if (followed_ == index)
     return;

@@ -38,6 +38,7 @@ struct known_peer {
   bool linked = false;
   raft::server_id id{};                    ///< last one it has spoken under; 0: none yet
   std::optional<peer::position> position;  ///< what it told last over this link
+  bool quarantined = false;                ///< what it told is not to be trusted: nothing of it goes to consensus
   std::optional<steady_ms> heard;
   taken_numbers proposals;                 ///< its forward tickets
   log_index commit_told{};                 ///< the highest commit index that was sent to it over this link
@@ -48,6 +49,8 @@ public:
   known_peer& operator[](const std::string& node) { return known_[node]; }
   const std::map<std::string, known_peer>& all() const { return known_; }
   bool linked(const std::string& node) const;
+  /// In the newest configuration.
+  bool member(const std::string& node) const;
 
   /// Follows the newest configuration.
   void follow(log_index index, const raft::configuration& members);

@@ -20,12 +20,15 @@ void replicator::state::take(const std::string& from, peer::frame& what, steady_
     return;
   std::visit(cases{[&](peer::consensus& said) { take_consensus(from, what, said, out); },
                    [&](peer::position_asked&) { send(out, from, what.from, own_position()); },
-                   [&](peer::position& said) {
-                     known[from].position = said;
-                     known[from].id = what.from;
+                   [&](peer::position& said) { take_position(from, what, said, out); },
+                   [&](peer::checkpoint& said) {
+                     if (known[from].quarantined)
+                       return;
+                     watch.receive(from, said);
+                     checkpoint_received = true;
+                     memory.note_committed(from, what.from, said.index, wall);
                    },
-                   [&](peer::checkpoint&) {},
-                   [&](peer::rolled_back&) {},
+                   [&](peer::rolled_back& said) { take_reminder(from, said); },
                    [&](peer::proposals& said) { take_proposals(from, said, out); },
                    [&](peer::proposals_answered& said) {
                      for (const auto& placed : desk.leader_answered(from, said, now))
@@ -48,6 +51,19 @@ void replicator::state::take_consensus(const std::string& from, peer::frame& wha
     out.refused.push_back("node " + from + " announces a snapshot, which travels only as a log");
     return;
   }
+  auto& sender = known[from];
+  if (!sender.position) {
+    // It may be a member whose disk was put back: first it says where it stands.
+    send(out, from, {}, peer::position_asked{});
+    return;
+  }
+  if (sender.quarantined || !believable(from, said, out))
+    return;
+  memory.note_term(from, what.from, what.sender_term, wall);
+  if (const auto* result = std::get_if<raft::append_entries_result>(&said.message); result != nullptr && leads())
+    if (auto found = shipments.find(from); found != shipments.end() && found->second.shipper &&
+                                           result->term == store->consensus().current_term())
+      found->second.shipper->on_result(*result, turned);
   store->receive({what.from, what.sender_term, std::move(said.message)});
 }
 
@@ -57,8 +73,13 @@ void replicator::state::take_proposals(const std::string& from, peer::proposals&
     // What was refused once must stay refused: its proposer believes that nothing happened.
     if (!known[from].proposals.take(static_cast<std::uint64_t>(each.ticket)))
       continue;
-    auto ticket = leads() ? store->propose(each.entry, each.from_reserve)
-                          : result<proposal_ticket>{fail(ec::not_leader)};
+    auto ticket = [&]() -> result<proposal_ticket> {
+      if (!leads() || !known.member(from) || known[from].quarantined)
+        return fail(ec::not_leader);
+      if (auto proven_here = check_proofs(each.entry, &proven); !proven_here)
+        return tl::make_unexpected(proven_here.error());
+      return store->propose(each.entry, each.from_reserve);
+    }();
     if (ticket)
       foreigners.emplace(static_cast<std::uint64_t>(*ticket), foreign{from, each.ticket});
     else

@@ -1,6 +1,10 @@
 #pragma once
 // The inside of the replicator; shared by the files of this room only.
 
+#include "storage/entry_proofs.hpp"
+#include "storage/peer/divergence_watch.hpp"
+#include "storage/peer/log_shipper.hpp"
+#include "storage/peer/member_memory.hpp"
 #include "storage/replication/peers.hpp"
 #include "storage/replicator.hpp"
 
@@ -14,6 +18,9 @@ struct cases : F... {
 };
 template <class... F>
 cases(F...) -> cases<F...>;
+
+/// A leader asks a follower where it stands until it says so.
+inline constexpr std::uint64_t ask_position_every_ms = 200;
 
 struct replicator::state {
   replicator_options options;
@@ -36,7 +43,25 @@ struct replicator::state {
   std::unordered_map<std::uint64_t, foreign> foreigners;
   member_changes changes;
   std::optional<error> fenced;
+  /// What is being shipped, by node name: in this leadership, over this link.
+  struct shipment {
+    raft::server_id to{};
+    log_index target{};
+    steady_ms asked{};  ///< for its position
+    std::optional<peer::log_shipper> shipper;
+  };
+  std::map<std::string, shipment> shipments;
+  signet::term shipping_term{};
+
+  peer::member_memory memory;
+  peer::divergence_watch watch;
+  bool checkpoint_received = false;
+  log_index voters_of{};
+  proven_batches proven;
+  std::set<std::string> complained;  ///< alarms that were raised and still stand
+
   steady_ms turned{};  ///< when the last turn was
+  wall_ms wall{};
   signet::term announced_term{};
   raft::server_id announced_leader{};
 
@@ -60,6 +85,19 @@ struct replicator::state {
   void take_consensus(const std::string& from, peer::frame& what, peer::consensus& said, replicator_turn& out);
   void take_proposals(const std::string& from, peer::proposals& what, replicator_turn& out);
   void take_assignment(const peer::member_assigned& what, steady_ms now, wall_ms wall, replicator_turn& out);
+
+  // -- shipping.cpp ----------------------------------------------------------------------------------------------------
+  void want_shipment(const std::string& node, raft::server_id to, log_index target);
+  void begin_shipment(const std::string& node, const peer::position& where, replicator_turn& out);
+  void ship(steady_ms now, replicator_turn& out);
+
+  // -- watching.cpp ----------------------------------------------------------------------------------------------------
+  void take_position(const std::string& from, const peer::frame& what, const peer::position& said, replicator_turn& out);
+  void take_reminder(const std::string& from, const peer::rolled_back& said);
+  bool believable(const std::string& from, const peer::consensus& said, replicator_turn& out);
+  void note_members();
+  void compare(steady_ms now, bool advanced, replicator_turn& out);
+  void alarm(replicator_turn& out, std::string what);
 
   // -- members (members.cpp) -------------------------------------------------------------------------------------------
   member_changes::leader_view leader_view(steady_ms now);

@@ -161,6 +161,8 @@ public:
       answers.push_back({asked->second, node.name, std::move(each.outcome), now, node.running->applied()});
       node.asked.erase(asked);
     }
+    for (auto& each : done.alarms)
+      alarms.push_back(node.name + ": " + each);
     for (auto& each : done.changes)
       changes.push_back(std::move(each));
     for (auto& each : done.requests)
@@ -242,7 +244,7 @@ public:
   std::map<std::string, world_node> nodes;
   std::uint64_t now = 1'000;
   std::vector<world_answer> answers;
-  std::vector<std::string> refused;
+  std::vector<std::string> refused, alarms;
   std::vector<member_changes::finished> changes;
   std::set<std::string> cut_off;
   std::size_t frames_sent = 0;
