@@ -170,7 +170,7 @@ void write(wire::PeerFrame::Builder out, const secret& from) { out.setSecret(dat
 
 /// What a frame will take, so that one allocation suffices.
 std::size_t size_hint(const body& what) {
-  constexpr std::size_t around = 256, each = 48;
+  static constexpr std::size_t around = 256, each = 48;
   return std::visit(
     overloaded{[](const consensus& x) {
                  std::size_t out = around;
