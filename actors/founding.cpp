@@ -1,6 +1,7 @@
 #include "actors/founding.hpp"
 
 #include "messages/seams.hpp"
+#include "storage/founding.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -28,10 +29,24 @@ status sync_directory(const fs::path& directory) {
   return good ? status{} : status{fail(ec::io, "cannot sync " + directory.string())};
 }
 
+/// Of the last four bytes, from the twelve random ones in front of them.
+std::uint32_t mark_of_one(const cluster_id& cluster) {
+  const auto* raw = cluster.raw.data();
+  return read_u32(raw) ^ read_u32(raw + 4) ^ read_u32(raw + 8) ^ 0x6f'6e'65'21U;
+}
+cluster_id draw_id(bool of_one) {
+  auto out = random_id<cluster_id>(system_random());
+  const auto mark = mark_of_one(out);
+  if (of_one)
+    for (std::size_t i = 0; i < 4; ++i)
+      out.raw[12 + i] = static_cast<std::uint8_t>(mark >> (24 - 8 * i));
+  return is_of_one(out) == of_one ? out : draw_id(of_one);
+}
+
 result<cluster_id> found_store(const node_settings& settings, const std::vector<cluster_node>& founders, raft::server_id self) {
   auto how = replica_options_from(settings);
   how.consensus.self = self;
-  storage::founding what{how.expected_cluster.value_or(random_id<cluster_id>(system_random())), {}};
+  storage::founding what{how.expected_cluster.value_or(draw_id(founders.size() == 1)), {}};
   for (const auto& founder : founders)
     what.members.push_back({raft::server_id{what.members.size() + 1}, founder.name, raft::member_role::voter});
   if (auto founded = storage::replica_store::found(how, what); !founded)
@@ -71,7 +86,6 @@ storage::replica_options replica_options_from(const node_settings& settings) {
   out.map_bytes = static_cast<std::uint64_t>(settings.storage.map_bytes);
   out.reserve_bytes = static_cast<std::uint64_t>(settings.storage.free_bytes_min);
   out.reserve_percent = static_cast<unsigned>(settings.storage.free_percent_min);
-  out.consensus.self = founder_id(settings);
   out.consensus.election_timeout_ms = static_cast<std::uint32_t>(settings.consensus.election_ms);
   out.consensus.heartbeat_ms = static_cast<std::uint32_t>(settings.consensus.heartbeat_ms);
   out.consensus.seed = random_seed();
@@ -112,6 +126,8 @@ result<signing_key> load_link_key(const node_settings& settings) {
 result<cluster_id> found_alone(const node_settings& settings) {
   return found_store(settings, {{settings.name, {}, {}, settings.zone, true}}, raft::server_id{1});
 }
+
+bool is_of_one(const cluster_id& cluster) { return read_u32(cluster.raw.data() + 12) == mark_of_one(cluster); }
 
 status remember_founding(const node_settings& settings, const cluster_id& cluster) {
   const auto mark = mark_of(settings);
@@ -171,23 +187,37 @@ result<initialised> init_node(const node_settings& settings) {
                   (linked ? "let it join again: signet recover --config FILE --name " + settings.name
                           : std::string("restore a backup; to begin a new cluster, name another data directory")));
   if (founders.size() != 1) {
-    for (const auto& founder : founders)
-      if (!founder.link_key && founder.name != settings.name)
-        out.missing.push_back("nodes." + founder.name + ".link_key, printed by: signet node init --config FILE --name " +
-                              founder.name);
-    if (!own->link_key)
+    const auto joins = founders.empty();
+    const auto& known = joins ? settings.nodes : founders;
+    for (const auto& other : known)
+      if (!other.link_key && other.name != settings.name && !other.link.empty() && other.founder)
+        out.missing.push_back("nodes." + other.name + ".link_key, printed by: signet node init --config FILE --name " + other.name);
+    if (!linked)
+      out.missing.push_back("nodes." + settings.name + ".link, the address on which the others reach this node");
+    else if (!own->link_key)
       out.missing.push_back("nodes." + settings.name + ".link_key, printed above");
-    if (!out.cluster && !founders.empty() && founders.front().name == settings.name) {
-      const std::vector<std::string> id{"[cluster]", "id = \"" + random_id<cluster_id>(system_random()).hex() + "\""};
-      out.lines.insert(out.lines.begin(), id.begin(), id.end());
+    if (!out.cluster && joins) {
+      out.missing.insert(out.missing.begin(), "cluster.id, the one that the founders have");
+    } else if (!out.cluster && founders.front().name == settings.name) {
+      out.lines.insert(out.lines.begin(), {"[cluster]", "id = \"" + draw_id(false).hex() + "\""});
       out.missing.insert(out.missing.begin(), "cluster.id, printed above");
     } else if (!out.cluster) {
-      out.missing.insert(out.missing.begin(), founders.empty() ? "cluster.id, the one that the founders have"
-                                                               : "cluster.id, printed by: signet node init --config FILE --name " +
-                                                                   founders.front().name);
+      out.missing.insert(out.missing.begin(),
+                         "cluster.id, printed by: signet node init --config FILE --name " + founders.front().name);
     }
+    if (out.cluster && !joins && is_of_one(*out.cluster))
+      return fail(ec::configuration, "cluster.id is that of a cluster which one node has founded; nodes that join it need "
+                                     "founder = false. For a new cluster empty cluster.id");
     if (!out.missing.empty())
       return out;
+    if (joins) {
+      if (auto made = storage::replica_store::make_blank(replica_options_from(settings), *out.cluster); !made)
+        return tl::make_unexpected(made.error());
+      if (auto marked = remember_founding(settings, *out.cluster); !marked)
+        return tl::make_unexpected(marked.error());
+      out.joining = true;
+      return out;
+    }
   }
 
   // 3. the store
@@ -199,6 +229,55 @@ result<initialised> init_node(const node_settings& settings) {
     out.lines.insert(out.lines.begin(), {"[cluster]", "id = \"" + founded->hex() + "\""});
   out.cluster = *founded;
   return out;
+}
+
+result<recovered> recover_node(const node_settings& settings) {
+  const auto* own = settings.own();
+  const bool others = std::any_of(settings.nodes.begin(), settings.nodes.end(), [&](const cluster_node& each) {
+    return each.name != settings.name && !each.link.empty();
+  });
+  if (!own || own->link.empty() || !others)
+    return fail(ec::configuration, "no other node could bring this one up to date; a node alone is restored from a backup of its data directory");
+  const auto cluster = cluster_id::parse(settings.cluster);
+  if (!cluster)
+    return fail(ec::configuration, "cluster.id is empty in the file; take it from another node: signet status");
+  if (auto made = make_private_directory(settings.data); !made)
+    return tl::make_unexpected(made.error());
+  if (auto made = make_private_directory(keys_of(settings)); !made)
+    return tl::make_unexpected(made.error());
+  auto node_key = signing_key::load_or_make(keys_of(settings) / "node.seed", system_random());
+  if (!node_key)
+    return tl::make_unexpected(node_key.error());
+  auto link_key = signing_key::load_or_make(keys_of(settings) / "link.seed", system_random());
+  if (!link_key)
+    return tl::make_unexpected(link_key.error());
+  recovered out;
+  out.node_key = node_key->public_half();
+  out.link_key = link_key->public_half();
+  if (own->link_key != out.link_key)
+    out.lines = {"[nodes." + settings.name + "]", "link_key = \"" + out.link_key.hex() + "\""};
+  // A crash from here on leaves no store or a blank one: recover again.
+  if (storage::replica_store::present(settings.data)) {
+    const auto folder = "set-aside-" + std::to_string(value(system_clock().wall()));
+    if (auto moved = storage::environment::set_aside(settings.data, folder); !moved)
+      return tl::make_unexpected(moved.error());
+    out.aside = settings.data / folder;
+  }
+  if (auto made = storage::replica_store::make_blank(replica_options_from(settings), *cluster); !made)
+    return tl::make_unexpected(made.error());
+  if (auto marked = remember_founding(settings, *cluster); !marked)
+    return tl::make_unexpected(marked.error());
+  return out;
+}
+
+result<std::vector<std::string>> grow_node(const node_settings& settings) {
+  std::vector<std::string> voters;
+  for (const auto& each : settings.nodes)
+    if (!each.link.empty())
+      voters.push_back(each.name);
+  if (auto grown = storage::grow(replica_options_from(settings), voters); !grown)
+    return tl::make_unexpected(grown.error());
+  return voters;
 }
 
 } // namespace signet

@@ -18,8 +18,9 @@ namespace signet {
 /// Mode 0700, made if absent. configuration: one stands there that lets others in.
 status make_private_directory(const std::filesystem::path& directory);
 
-/// The number under which a founder votes: 1, 2, 3… in the order of the file. A node alone is number 1.
+/// The number under which a founder votes: 1, 2, 3… in the order of the file. A node alone is number 1; 0: no founder.
 raft::server_id founder_id(const node_settings& settings);
+/// consensus.self stays 0: the store knows. A founder that was recovered has another number.
 storage::replica_options replica_options_from(const node_settings& settings);
 
 /// The key that clients pin. Made once, while the store is founded (`founding`): a store without its key is a copy.
@@ -33,6 +34,7 @@ result<cluster_id> found_alone(const node_settings& settings);
 /// What init_node found or made.
 struct initialised {
   bool founded = false;                 ///< made the store of a founder
+  bool joining = false;                 ///< made a blank store, which waits to be taken in
   std::optional<cluster_id> cluster;    ///< of the store; or, before that, the file's
   std::size_t founders = 1;
   public_key node_key, link_key;
@@ -43,6 +45,24 @@ struct initialised {
 /// file has changed. already_exists: a store stands and there is nothing to print. configuration: the file names another
 /// key than this node has, or the store was lost. locked, io.
 result<initialised> init_node(const node_settings& settings);
+
+/// What recover_node did.
+struct recovered {
+  std::optional<std::filesystem::path> aside;  ///< where the old store is; none stood
+  public_key node_key, link_key;
+  std::vector<std::string> lines;              ///< for cluster.conf of every node; empty: it holds them
+};
+/// For a member whose store was lost, damaged, rolled back or fenced: puts the old store aside (never deletes it) and makes
+/// a blank one; the others bring it up to date. Makes keys where they are lost, too. configuration: this node could not
+/// join anything. locked, io.
+result<recovered> recover_node(const node_settings& settings);
+
+/// From a cluster of one to one of three or five: gives the standbys votes, while this only voter stands still. Returns
+/// the names of the voters: this node and all others that the file links. Errors of storage::grow.
+result<std::vector<std::string>> grow_node(const node_settings& settings);
+
+/// Whether this id was drawn for a cluster of one: then no several founders may begin with it, because that cluster lives.
+bool is_of_one(const cluster_id& cluster);
 
 /// Makes sure that the mark stands beside the store; each start does it, in case the process was killed in between.
 status remember_founding(const node_settings& settings, const cluster_id& cluster);

@@ -57,13 +57,21 @@ int run_node(const node_settings& settings, const node_options& options, const c
   return code;
 }
 
+void print_lines(const std::vector<std::string>& lines, const std::string& file) {
+  if (lines.empty())
+    return;
+  std::cout << "for " << file << ", on every node:\n";
+  for (const auto& line : lines)
+    std::cout << "  " << line << "\n";
+}
+
 int run_init(const node_settings& settings, const std::string& file, const common_flags& flags) {
   auto made = init_node(settings);
   if (!made)
     return report(made.error(), flags);
   const auto data = std::filesystem::absolute(settings.data).string();
   if (flags.json) {
-    print({{"founded", made->founded}, {"founders", made->founders},
+    print({{"founded", made->founded}, {"joining", made->joining}, {"founders", made->founders},
            {"cluster", made->cluster ? nlohmann::json(made->cluster->hex()) : nlohmann::json()},
            {"node_key", made->node_key.hex()}, {"link_key", made->link_key.hex()}, {"data", data},
            {"lines", made->lines}, {"missing", made->missing}});
@@ -72,14 +80,12 @@ int run_init(const node_settings& settings, const std::string& file, const commo
   if (made->founded)
     std::cout << paint(colour::green, "founded") << "  a cluster of " << (made->founders == 1 ? "one" : std::to_string(made->founders))
               << " in " << data << "\n";
+  else if (made->joining)
+    std::cout << paint(colour::green, "ready to join") << "  an empty store is in " << data << "\n";
   else
     std::cout << "keys of node " << settings.name << " are in " << data << "/keys\n";
   std::cout << "  node key " << made->node_key.hex() << "  (clients pin it at first use)\n";
-  if (!made->lines.empty()) {
-    std::cout << "for " << file << ", on every node:\n";
-    for (const auto& line : made->lines)
-      std::cout << "  " << line << "\n";
-  }
+  print_lines(made->lines, file);
   if (!made->missing.empty()) {
     std::cout << paint(colour::yellow, "no store yet") << "; the file still needs:\n";
     for (const auto& each : made->missing)
@@ -87,7 +93,44 @@ int run_init(const node_settings& settings, const std::string& file, const commo
     std::cout << "then again:  signet node init --config " << file << " --name " << settings.name << "\n";
   } else {
     std::cout << "next:  signet node --config " << file << " --name " << settings.name << "\n";
+    if (made->joining)
+      std::cout << "and on a node of the cluster:  signet cluster add " << settings.name << "\n";
   }
+  return exit_good;
+}
+
+int run_recover(const node_settings& settings, const std::string& file, const common_flags& flags) {
+  auto done = recover_node(settings);
+  if (!done)
+    return report(done.error(), flags);
+  if (flags.json) {
+    print({{"recovering", true}, {"set_aside", done->aside ? nlohmann::json(std::filesystem::absolute(*done->aside).string()) : nlohmann::json()},
+           {"node_key", done->node_key.hex()}, {"link_key", done->link_key.hex()}, {"lines", done->lines}});
+    return exit_good;
+  }
+  if (done->aside)
+    std::cout << "the old store is in " << std::filesystem::absolute(*done->aside).string() << "; delete it when you do not need it\n";
+  std::cout << paint(colour::green, "ready to join") << "  an empty store is in "
+            << std::filesystem::absolute(settings.data).string() << "\n"
+            << "  node key " << done->node_key.hex() << "\n";
+  print_lines(done->lines, file);
+  std::cout << "next:  signet node --config " << file << " --name " << settings.name
+            << "   the leader brings it up to date by itself\n";
+  return exit_good;
+}
+
+int run_grow(const node_settings& settings, const std::string& file, const common_flags& flags) {
+  auto voters = grow_node(settings);
+  if (!voters)
+    return report(voters.error(), flags);
+  if (flags.json) {
+    print({{"grown", true}, {"voters", *voters}});
+    return exit_good;
+  }
+  std::cout << paint(colour::green, "grown") << "  these vote from now on:";
+  for (const auto& each : *voters)
+    std::cout << " " << each;
+  std::cout << "\nnext:  signet node --config " << file << " --name " << settings.name << "\n";
   return exit_good;
 }
 
@@ -141,7 +184,25 @@ void add_node_commands(CLI::App& app, invocation& call) {
   add_json(*init, call);
   example(*init, "signet node init --config cluster.conf --name node-1");
 
-  node_command->callback([flags, init, &call] {
+  auto* grow = node_command->add_subcommand("grow", "from a cluster of one to one of three or five: on its stopped only voter, when the "
+                                                    "others have been added as standbys");
+  grow->add_option("--config", flags->config, "the configuration file")->required()->option_text("FILE");
+  grow->add_option("--name", flags->name, "which of its nodes this is")->capture_default_str()->option_text("NODE");
+  add_json(*grow, call);
+  example(*grow, "signet node grow --config cluster.conf --name node-1");
+
+  auto* recover = app.add_subcommand("recover", "a node whose store was lost, damaged or fenced: put the old store aside and let the "
+                                                "other nodes bring a new one up to date");
+  recover->add_option("--config", flags->config, "the configuration file")->required()->option_text("FILE");
+  recover->add_option("--name", flags->name, "which of its nodes this is")->required()->option_text("NODE");
+  add_json(*recover, call);
+  example(*recover, "signet recover --config cluster.conf --name node-2");
+  recover->callback([flags, &call] {
+    auto settings = load_settings(flags->config, flags->name, signet_environment());
+    call.code = settings ? run_recover(*settings, flags->config, call.flags) : report(settings.error(), call.flags);
+  });
+
+  node_command->callback([flags, init, grow, &call] {
     if (flags->config.empty()) {
       call.code = report({ec::configuration, "--config FILE is missing; for a trial without a file: signet dev"}, call.flags);
       return;
@@ -151,11 +212,12 @@ void add_node_commands(CLI::App& app, invocation& call) {
       call.code = report(settings.error(), call.flags);
       return;
     }
-    if (!init->parsed()) {
+    if (init->parsed())
+      call.code = run_init(*settings, flags->config, call.flags);
+    else if (grow->parsed())
+      call.code = run_grow(*settings, flags->config, call.flags);
+    else
       call.code = run_node(*settings, {}, call.flags, false);
-      return;
-    }
-    call.code = run_init(*settings, flags->config, call.flags);
   });
 
   auto* config = app.add_subcommand("config", "check a configuration file");

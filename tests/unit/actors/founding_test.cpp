@@ -169,6 +169,81 @@ BOOST_AUTO_TEST_CASE(a_store_that_was_lost_is_never_founded_again) {
   BOOST_TEST(!storage::replica_store::present(file.as("c").data));
 }
 
+BOOST_AUTO_TEST_CASE(a_node_that_joins_later_gets_an_empty_store) {
+  cluster_file file({{"a"}, {"b", {}, "founder = false\n"}});
+  file.paste("a", must(init_node(file.as("a"))));
+  const auto early = must(init_node(file.as("b")));
+  BOOST_TEST(!early.joining);  // its key is not in the file yet
+  file.paste("b", early);
+  const auto made = must(init_node(file.as("b")));
+  BOOST_TEST(made.joining);
+  BOOST_TEST(!made.founded);
+  auto env = storage::environment::open({.directory = file.as("b").data, .read_only = true}, storage::all_tables());
+  BOOST_REQUIRE(env.has_value());
+  BOOST_TEST(!storage::event_log::find((*env)->read(), log_index{1}));
+}
+
+BOOST_AUTO_TEST_CASE(nobody_founds_anew_under_the_id_of_a_cluster_of_one) {
+  cluster_file file({{"a"}});
+  const auto a = must(init_node(file.as("a")));
+  BOOST_TEST(is_of_one(*a.cluster));
+  file.paste("a", a);
+  file.lines.push_back({"b"});
+  file.lines.push_back({"c"});
+  for (const char* name : {"b", "c"}) {
+    const auto refused = init_node(file.as(name));
+    BOOST_REQUIRE(!refused);
+    BOOST_TEST(refused.error().context.find("founder = false") != std::string::npos, refused.error().context);
+    BOOST_TEST(!storage::replica_store::present(file.as(name).data));
+  }
+  cluster_file several({{"a"}, {"b"}, {"c"}});
+  several.paste("a", must(init_node(several.as("a"))));
+  BOOST_TEST(!is_of_one(*cluster_id::parse(several.id)));
+}
+
+BOOST_AUTO_TEST_CASE(recover_puts_the_old_store_aside_and_makes_an_empty_one) {
+  cluster_file file({{"a"}, {"b"}, {"c"}});
+  for (int round = 0; round < 2; ++round)
+    for (const char* name : {"a", "b", "c"})
+      file.paste(name, must(init_node(file.as(name))));
+  auto done = recover_node(file.as("b"));
+  BOOST_REQUIRE_MESSAGE(done, (done ? std::string() : render(done.error())));
+  BOOST_TEST(done->lines.empty());  // its keys are the same
+  BOOST_REQUIRE(done->aside.has_value());
+  auto old = storage::environment::open({.directory = *done->aside, .read_only = true}, storage::all_tables());
+  BOOST_REQUIRE(old.has_value());
+  BOOST_TEST(storage::event_log::find((*old)->read(), log_index{1}).has_value());
+  {
+    auto now = storage::environment::open({.directory = file.as("b").data, .read_only = true}, storage::all_tables());
+    BOOST_REQUIRE(now.has_value());
+    BOOST_TEST(!storage::event_log::find((*now)->read(), log_index{1}));
+  }
+  BOOST_TEST((init_node(file.as("b")).error().code == ec::already_exists));
+}
+
+BOOST_AUTO_TEST_CASE(recover_after_the_loss_of_the_whole_disk_makes_new_keys_and_prints_the_line) {
+  cluster_file file({{"a"}, {"b"}, {"c"}});
+  for (int round = 0; round < 2; ++round)
+    for (const char* name : {"a", "b", "c"})
+      file.paste(name, must(init_node(file.as(name))));
+  fs::remove_all(file.as("c").data);
+  auto done = recover_node(file.as("c"));
+  BOOST_REQUIRE_MESSAGE(done, (done ? std::string() : render(done.error())));
+  BOOST_TEST(!done->aside);
+  BOOST_REQUIRE(done->lines.size() == 2U);
+  BOOST_TEST(done->lines[1] == "link_key = \"" + done->link_key.hex() + "\"");
+  BOOST_TEST(storage::replica_store::founded(file.as("c").data).value());
+}
+
+BOOST_AUTO_TEST_CASE(a_node_alone_cannot_be_recovered) {
+  cluster_file file({{"a"}});
+  file.paste("a", must(init_node(file.as("a"))));
+  const auto refused = recover_node(file.as("a"));
+  BOOST_REQUIRE(!refused);
+  BOOST_TEST(refused.error().context.find("backup") != std::string::npos);
+  BOOST_TEST(founding_entry_of(file.as("a")).first.size() == 1U);  // and nothing was touched
+}
+
 BOOST_AUTO_TEST_CASE(a_directory_that_others_may_enter_is_refused) {
   cluster_file file({{"a"}});
   fs::create_directories(file.as("a").data);
