@@ -1,5 +1,7 @@
 #include "actors/founding.hpp"
 
+#include "actors/bots/bot_keys.hpp"
+
 #include "messages/seams.hpp"
 #include "storage/founding.hpp"
 
@@ -47,6 +49,11 @@ result<cluster_id> found_store(const node_settings& settings, const std::vector<
   auto how = replica_options_from(settings);
   how.consensus.self = self;
   storage::founding what{how.expected_cluster.value_or(draw_id(founders.size() == 1)), {}};
+  // The first founder makes the secret of the cluster and hands it to the others over the link. Nobody else ever makes one:
+  // a node that lost its disk gets back the one that stands.
+  if (self == raft::server_id{1})
+    if (auto secret = load_or_make_cluster_secret(settings.data / "keys", system_random()); !secret)
+      return tl::make_unexpected(secret.error());
   for (const auto& founder : founders)
     what.members.push_back({raft::server_id{what.members.size() + 1}, founder.name, raft::member_role::voter});
   if (auto founded = storage::replica_store::found(how, what); !founded)

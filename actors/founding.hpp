@@ -7,6 +7,7 @@
 // of all founders, each makes its own store from the file alone. A mark beside the keys remembers that this was done.
 //
 // DATA/keys/node.seed   proves this node to clients        DATA/keys/link.seed   proves it to other nodes
+// DATA/keys/cluster.seed  the secret of the cluster, from which the keys of bots follow; the same on all its nodes
 // DATA/keys/founded     the cluster's id as text; written after the store
 
 #include "actors/settings.hpp"

@@ -165,7 +165,8 @@ std::vector<supervision::child_spec> node::state::children() {
   out.push_back(worker("sessions", "registry", [this, disk](starting& at) {
     return spawn_session_registry(at.self().system(),
                                   registry_services{session_settings_from(settings), disk, at.get<replica_actor>("replica"),
-                                                    at.get<security_actor>("security"), gate, &system_clock()});
+                                                    at.get<fanout_actor>("fan-out"), at.get<security_actor>("security"),
+                                                    gate, &system_clock()});
   }));
   // Bots fail for themselves, below a supervisor that never gives up: neither clients nor the node end because of one.
   std::vector<bot_definition> bots;
@@ -247,15 +248,16 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
   if (auto marked = remember_founding(settings, s->cluster); !marked)
     return tl::make_unexpected(marked.error());
 
-  // 2. the keys of the bots
+  // 2. the secret of the cluster, and from it the keys of the bots
+  if (settings.nodes.size() <= 1)  // a node alone, founded before there was a secret
+    if (auto secret = load_or_make_cluster_secret(settings.data / "keys", system_random()); !secret)
+      return tl::make_unexpected(secret.error());
   if (settings.echo_bot) {
-    auto keys = load_or_make_bot_keys(settings.data / "keys", "echo", system_random());
-    if (!keys)
-      return tl::make_unexpected(keys.error());
-    auto identity = first_bot_identity(*keys, "echo");
-    if (!identity)
-      return tl::make_unexpected(identity.error());
-    s->hosted.push_back({"echo", identity->permalink()});
+    auto here = find_bot_identity(settings.data / "keys", "echo");
+    if (here)
+      s->hosted.push_back({"echo", here->who});
+    else if (here.error().code != ec::not_found)
+      return tl::make_unexpected(here.error());
   }
 
   // 3. the actors; the last of them listens

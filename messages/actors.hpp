@@ -19,6 +19,7 @@ SIGNET_MESSAGE(propose_entry)
 SIGNET_MESSAGE(entry_answer)
 SIGNET_MESSAGE(log_advanced)
 SIGNET_MESSAGE(leadership)
+SIGNET_MESSAGE(sessions_changed)
 SIGNET_MESSAGE(inbox_advanced)
 SIGNET_MESSAGE(identity_changed)
 SIGNET_MESSAGE(cursor_moved)
@@ -40,6 +41,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::propose_entry)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::entry_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::log_advanced)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::leadership)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::sessions_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::inbox_advanced)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::identity_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::cursor_moved)
@@ -77,6 +79,7 @@ using fanout_actor = caf::typed_actor<
   caf::reacts_to<log_advanced>,                          // REPLICA
   caf::reacts_to<follow_atom, permalink, caf::actor>,    // SESSION, BOT: wake me for this inbox and this identity
   caf::reacts_to<leave_atom, permalink, caf::actor>,     // the same: no more
+  caf::reacts_to<watch_atom, caf::actor>,                // SESSION REGISTRY: tell me what the log says of sessions
   caf::replies_to<status_asked>::with<std::string>>;
 
 /// CURSORS: gathers acknowledged positions and writes them in batches.

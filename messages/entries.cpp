@@ -98,6 +98,13 @@ bytes sessions_closed_entry(std::span<const session_closing> what) {
     }
   });
 }
+bytes inbox_taken_entry(const inbox_taking& what) {
+  return build(320, [&](auto& entry) {
+    auto out = entry.initInboxTaken();
+    set(out.initKey(), what.key);
+    out.setEpoch(what.epoch);
+  });
+}
 bytes batch_entry(bytes_view batch) {
   return build(batch.size(), [&](auto& entry) { entry.setBatchAccepted(octets(batch)); });
 }

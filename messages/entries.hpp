@@ -37,6 +37,10 @@ struct session_closing {
   std::uint64_t epoch = 0;
   std::string reason;
 };
+struct inbox_taking {
+  session_key key;
+  std::uint64_t epoch = 0;
+};
 struct security_event {
   security_event_seen what;
   std::uint32_t count = 1;
@@ -47,6 +51,7 @@ bytes identity_entry(bytes_view identity_version);
 bytes session_opened_entry(const session_opening& what);
 bytes session_renewed_entry(const session_renewal& what);
 bytes sessions_closed_entry(std::span<const session_closing> what);
+bytes inbox_taken_entry(const inbox_taking& what);
 bytes batch_entry(bytes_view batch);
 bytes cursors_entry(std::span<const cursor_moved> what);
 bytes security_events_entry(std::span<const security_event> what);

@@ -60,6 +60,20 @@ struct leadership {
   bool operator==(const leadership&) const = default;
 };
 
+/// What one entry of the log says of one session. Whether it took effect is for the views to say.
+struct session_changed {
+  enum class kind : std::uint8_t { opened, closed, inbox_taken };
+  kind what{};
+  log_index index{};
+  permalink identity;
+  public_key device;
+  std::string client_id;
+  std::uint64_t epoch = 0;  ///< the session's; of an opening: its index
+  std::string reason;       ///< closed: as the entry says
+};
+/// FAN-OUT → SESSION REGISTRY: in the order of the log, each once, whichever node has proposed it.
+struct sessions_changed { std::vector<session_changed> all; };
+
 /// FAN-OUT → SESSION, BOT: your inbox may hold something up to this log index: pull from your cursor.
 struct inbox_advanced { log_index index{}; };
 /// FAN-OUT → SESSION: a new version of your identity is published: check whether your key still stands.

@@ -111,6 +111,10 @@ struct describer {
       out["sessions"].push_back(std::move(one));
     }
   }
+  void operator()(const inbox_taking& what) const {
+    out["session"] = describe_key(what.key);
+    out["epoch"] = what.epoch;
+  }
   void operator()(const batch_content& what) const { out["batch"] = describe_batch(what.batch, options); }
   void operator()(const std::vector<cursor_moved>& what) const {
     out["cursors"] = json::array();

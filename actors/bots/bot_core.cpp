@@ -43,9 +43,9 @@ std::vector<bot_order> bot_core::step(bot_event event, wall_ms now) {
 }
 
 bot_picture bot_core::picture() const {
-  static constexpr std::string_view names[] = {"idle",       "publishing",     "deploying",     "reading", "numbering",
-                                               "committing", "noting_attempt", "setting_aside", "waiting", "resyncing",
-                                               "stopped"};
+  static constexpr std::string_view names[] = {"resting",   "publishing", "deploying",      "idle",          "reading",
+                                               "numbering", "committing", "noting_attempt", "setting_aside", "waiting",
+                                               "resyncing", "displaced",  "stopped"};
   auto out = counts_;
   out.phase = names[static_cast<std::size_t>(phase_)];
   out.epoch = epoch_;
@@ -56,10 +56,17 @@ bot_picture bot_core::picture() const {
 
 // ---- events ----------------------------------------------------------------------------------------------------------
 
-void bot_core::on(bot_started&& event) {
-  if (phase_ != phase::idle || epoch_ != 0)
+void bot_core::on(bot_started&& event) { cluster_ = event.cluster; }
+
+void bot_core::on(bot_leads&& event) {
+  const auto term = event.surely ? event.term : 0;
+  if (term == term_)
     return;
-  cluster_ = event.cluster;
+  // Also when one term follows the other: somebody else may have led in between.
+  rest();
+  term_ = term;
+  if (term_ == 0)
+    return;
   if (event.published)
     deploy();
   else
@@ -68,7 +75,7 @@ void bot_core::on(bot_started&& event) {
 
 void bot_core::on(bot_woken&&) {
   more_ = true;
-  if (phase_ == phase::idle && epoch_ != 0)
+  if (phase_ == phase::idle)
     look();
 }
 
@@ -110,18 +117,18 @@ void bot_core::on(bot_lanes&& event) {
     drafts.push_back(draft_of(e.message, cluster_, who_.who, now_));
   auto batch = make_batch(key_, drafts, tails);
   if (!batch)  // each fits by itself, and together they fit by the limits above
-    return stop("its batch cannot be made: " + render(batch.error()), true);
+    return stop("its batch cannot be made: " + render(batch.error()));
   commit(batch->serialised);
 }
 
 void bot_core::on(bot_answered&& event) {
-  if (!in_flight_ || answered_)
+  if (!in_flight_ || answered_ || event.number != number_)
     return;
   answered_ = true;
   if (!event.answer) {
     if (may_pass(event.answer.error().code))
       return in_doubt();
-    return stop("a proposal was refused: " + render(event.answer.error()), true);
+    return stop("a proposal was refused: " + render(event.answer.error()));
   }
   in_flight_.reset();
   if (event.answer->code == ec::ok) {
@@ -140,7 +147,9 @@ void bot_core::on(bot_timer_fired&& event) {
   timer_ = 0;
   if (in_flight_) {  // in doubt: the identical bytes
     answered_ = false;
-    orders_.push_back(propose_for_bot{in_flight_});
+    orders_.push_back(propose_for_bot{++number_, in_flight_});
+  } else if (phase_ == phase::displaced) {
+    deploy();
   } else if (phase_ == phase::waiting) {
     if (failed_)
       work_->retry(failed_->failure);
@@ -236,7 +245,7 @@ void bot_core::propose(phase why, bytes entry) {
   phase_ = why;
   in_flight_ = share(std::move(entry));
   answered_ = false;
-  orders_.push_back(propose_for_bot{in_flight_});
+  orders_.push_back(propose_for_bot{++number_, in_flight_});
 }
 
 void bot_core::in_doubt() {
@@ -251,6 +260,7 @@ void bot_core::done() {
     case phase::deploying:
       return look();
     case phase::committing:
+      displaced_ = 0;
       counts_.inputs += value(handled_) - value(position_);
       counts_.sent += effects_.size();
       position_ = handled_;
@@ -269,7 +279,7 @@ void bot_core::done() {
       refusal_.reset();
       break;
     default:
-      return stop("an answer without a question", true);
+      return stop("an answer without a question");
   }
   if (work_->waiting() > 0)
     run();
@@ -278,8 +288,12 @@ void bot_core::done() {
 }
 
 void bot_core::refused(const entry_answer& answer) {
-  if (answer.code == ec::taken_over)
-    return stop("a newer deployment stands", false);
+  if (answer.code == ec::taken_over) {
+    // A late copy of an entry that deployed us, or a node that has not heard yet that it no longer leads.
+    forget_work();
+    counts_.last_failure = "a newer deployment stands";
+    return wait(phase::displaced, supervision::backoff_delay(rules_.in_doubt, ++displaced_, random_));
+  }
   if (answer.code == ec::version_conflict && phase_ == phase::publishing)
     return deploy();  // published, and changed since
   if (answer.code == ec::version_conflict && phase_ != phase::deploying)
@@ -298,16 +312,32 @@ void bot_core::refused(const entry_answer& answer) {
       return resync();
     }
   }
-  stop("an entry was refused: " + std::string{name(answer.code)}, true);
+  stop("an entry was refused: " + std::string{name(answer.code)});
 }
 
 /// What we know of the state does not hold: forget all of it and read what stands.
 void bot_core::resync() {
+  forget_work();
+  wait(phase::resyncing, supervision::backoff_delay(rules_.in_doubt, ++doubts_, random_));
+}
+
+void bot_core::forget_work() {
   work_.reset();
   failed_.reset();
   effects_.clear();
   effects_bytes_ = 0;
-  wait(phase::resyncing, supervision::backoff_delay(rules_.in_doubt, ++doubts_, random_));
+}
+
+/// Another node runs it. Whatever we have proposed and not heard of may have happened: the next deployment reads that.
+void bot_core::rest() {
+  forget_work();
+  refusal_.reset();
+  in_flight_.reset();
+  answered_ = true;
+  epoch_ = 0;
+  doubts_ = displaced_ = 0;
+  timer_ = 0;
+  phase_ = phase::resting;
 }
 
 void bot_core::look() {
@@ -323,11 +353,11 @@ void bot_core::wait(phase why, std::chrono::milliseconds delay) {
   orders_.push_back(arm_bot_timer{timer_, delay});
 }
 
-void bot_core::stop(std::string reason, bool failed) {
+void bot_core::stop(std::string reason) {
   phase_ = phase::stopped;
   counts_.last_failure = reason;
   in_flight_.reset();
-  orders_.push_back(stop_bot{std::move(reason), failed});
+  orders_.push_back(stop_bot{std::move(reason)});
 }
 
 } // namespace signet

@@ -9,7 +9,9 @@
 //  1. One proposal in flight. Without a definite answer the identical bytes are proposed again, never other ones.
 //  2. An input is handled only at the durable position + 1 or, in the same entry, directly behind inputs just handled.
 //  3. A failed attempt is durable before the handler runs again on its input; so is a dead letter before the next input.
-//  4. What an older epoch proposes is refused by apply; who learns that a newer one stands, stops.
+//  4. The bot runs on the node that leads surely. It deploys anew (a new epoch) when this node begins to, and forgets
+//     everything that is not in the log when it no longer does. What an older epoch proposes is refused by apply, so two
+//     nodes that both believe to lead harm nothing; who is told so while it leads deploys once more, after a while.
 // A crash means, after each step:
 //  handled, not proposed: the inputs are read and handled again; their effects existed only in memory;
 //  proposed, not answered: it is in the log or not. The next deployment reads the position that stands and goes on there;
@@ -55,9 +57,12 @@ struct bot_input {
 };
 
 // Events.
-struct bot_started {
-  cluster_id cluster;
-  bool published = false;  ///< the bot's identity stands in the log
+struct bot_started { cluster_id cluster; };
+/// Whether this node leads surely, and in which term: only there the bot runs. `published`: its identity stands in the log.
+struct bot_leads {
+  bool surely = false;
+  std::uint64_t term = 0;
+  bool published = false;
 };
 struct bot_woken {};       ///< the inbox may have grown
 /// What one read transaction shows, in answer to read_bot_inbox: `inputs` begin at position + 1, without gap.
@@ -68,17 +73,20 @@ struct bot_inbox {
 };
 /// In answer to read_bot_lanes: where the lanes of the bot's sign key stand, in the order asked.
 struct bot_lanes { std::vector<lane_tail> tails; };
-/// Of the proposal in flight. Errors: unknown_outcome, overloaded, disk_full, not_leader.
-struct bot_answered { result<entry_answer> answer; };
+/// Of the proposal of that number. Errors: unknown_outcome, overloaded, disk_full, not_leader.
+struct bot_answered {
+  std::uint64_t number = 0;
+  result<entry_answer> answer;
+};
 struct bot_timer_fired { std::uint64_t timer = 0; };
-using bot_event = std::variant<bot_started, bot_woken, bot_inbox, bot_lanes, bot_answered, bot_timer_fired>;
+using bot_event = std::variant<bot_started, bot_leads, bot_woken, bot_inbox, bot_lanes, bot_answered, bot_timer_fired>;
 
 // Orders. Each is answered by the event named.
 struct read_bot_inbox { std::size_t inputs_max = 0, bytes_max = 0; };        ///< bot_inbox
 struct read_bot_lanes { std::vector<permalink> recipients; };                ///< bot_lanes
-struct propose_for_bot { shared_bytes entry; };                              ///< bot_answered
+struct propose_for_bot { std::uint64_t number = 0; shared_bytes entry; };    ///< bot_answered
 struct arm_bot_timer { std::uint64_t timer = 0; std::chrono::milliseconds delay{}; };  ///< bot_timer_fired
-struct stop_bot { std::string reason; bool failed = false; };                ///< nothing follows
+struct stop_bot { std::string reason; };                                     ///< a failure; nothing follows
 using bot_order = std::variant<read_bot_inbox, read_bot_lanes, propose_for_bot, arm_bot_timer, stop_bot>;
 
 struct bot_identity {
@@ -110,7 +118,8 @@ public:
 
 private:
   enum class phase : std::uint8_t {
-    idle, publishing, deploying, reading, numbering, committing, noting_attempt, setting_aside, waiting, resyncing, stopped
+    resting, publishing, deploying, idle, reading, numbering, committing, noting_attempt, setting_aside, waiting,
+    resyncing, displaced, stopped
   };
   struct effect {
     bots::outgoing message;
@@ -124,6 +133,7 @@ private:
   using work = supervision::restartable<bot_input>;
 
   void on(bot_started&& event);
+  void on(bot_leads&& event);
   void on(bot_woken&& event);
   void on(bot_inbox&& event);
   void on(bot_lanes&& event);
@@ -143,8 +153,10 @@ private:
   void done();
   void refused(const entry_answer& answer);
   void resync();
+  void rest();
+  void forget_work();
   void wait(phase why, std::chrono::milliseconds delay);
-  void stop(std::string reason, bool failed);
+  void stop(std::string reason);
 
   bot_identity who_;
   const signing_key& key_;
@@ -152,7 +164,8 @@ private:
   bot_rules rules_;
   random_source& random_;
 
-  phase phase_ = phase::idle;
+  phase phase_ = phase::resting;
+  std::uint64_t term_ = 0;           // in which it leads; 0: it does not
   wall_ms now_{};
   std::vector<bot_order> orders_;
   cluster_id cluster_;
@@ -167,8 +180,10 @@ private:
   std::optional<supervision::attempt_failed> failed_;  // at handled_ + 1
   std::optional<refusal> refusal_;
   shared_bytes in_flight_;           // null: no proposal is open
+  std::uint64_t number_ = 0;         // of the newest order to propose
   bool answered_ = true;             // false: in flight, true: to be proposed again when the timer fires
   std::uint64_t doubts_ = 0;         // in a row
+  std::uint64_t displaced_ = 0;      // since the last entry that counted
   std::uint64_t timer_ = 0;          // the one that counts
   std::uint64_t last_timer_ = 0;
   bot_picture counts_;

@@ -2,6 +2,7 @@
 
 #include "actors/replica/replica.hpp"
 #include "actors/supervision/guard.hpp"
+#include "messages/entries.hpp"
 #include "storage/views/read.hpp"
 
 #include <caf/actor_cast.hpp>
@@ -10,42 +11,120 @@
 #include <spdlog/spdlog.h>
 
 namespace signet {
+namespace {
+constexpr std::chrono::milliseconds look_again_after{1'000};
+} // namespace
 
 void bot_state::start(bot_services services, bot_definition what) {
   supervision::guard(self_);
   services_ = std::move(services);
   name_ = what.name;
-  auto keys = load_or_make_bot_keys(services_.keys_directory, name_, *services_.random);
-  if (!keys)
-    throw std::runtime_error("keys of bot " + name_ + ": " + render(keys.error()));
-  keys_.emplace(std::move(*keys));
-  auto first = first_bot_identity(*keys_, name_);
-  if (!first)
-    throw std::runtime_error("identity of bot " + name_ + ": " + render(first.error()));
-  who_ = first->permalink();
+  make_ = std::move(what.make);
+  rules_ = what.rules;
+  self_->send(services_.replica, watch_atom_v, caf::actor_cast<caf::actor>(self_));
+  prepare();
+}
 
-  bot_started begin;
+/// Who are we? What the files say, and what the log says of it.
+void bot_state::prepare() {
+  if (core_)
+    return;
+  auto here = find_bot_identity(services_.keys_directory, name_);
+  if (!here && here.error().code == ec::not_found)
+    return wait_for_keys("this node has not been given the secret of its cluster yet");
+  if (!here)
+    throw std::runtime_error("keys of bot " + name_ + ": " + render(here.error()));
+  std::optional<permalink> owner;
+  bool first_stands = false;
+  std::optional<permalink> another;
+  try {
+    auto txn = services_.store->read();
+    if (auto key = storage::find_key(txn, here->keys.sign.public_half()))
+      owner = key->identity;
+    first_stands = storage::find_identity(txn, here->who).has_value();
+    for (const auto& bot : storage::read_bots(txn))
+      if (bot.row.name == name_ && bot.bot != here->who)
+        another = bot.bot;
+  } catch (const storage::storage_failure& why) {
+    return row_is_bad(why);
+  }
+  if (owner)
+    return begin(std::move(*here), *owner);
+  if (here->next)
+    return publish(first_stands ? *here->next : here->first);
+  if (another)
+    return wait_for_keys("bot " + another->hex() + " has this name, and only the node with its old key files can hand it on");
+  const auto who = here->who;
+  begin(std::move(*here), who);
+}
+
+void bot_state::wait_for_keys(std::string why) {
+  if (waits_because_ != why)
+    spdlog::warn("bot_waits bot={} reason=\"{}\"", name_, why);
+  waits_because_ = std::move(why);
+  self_->delayed_send(self_, look_again_after, tick_atom_v);
+}
+
+/// Done by whichever node holds the old files, whether it leads or not; the same version again changes nothing.
+void bot_state::publish(const identity_version& version) {
+  waits_because_ = "its identity is being published";
+  self_->request(services_.replica, services_.propose_timeout, propose_entry{share(identity_entry(version.serialised()))})
+    .then([this](const entry_answer& answer) {
+            if (answer.code == ec::ok)
+              return prepare();
+            wait_for_keys("its identity was not accepted: " + std::string{signet::name(answer.code)});
+          },
+          [this](const caf::error& why) { wait_for_keys("its identity is not published yet: " + render(from_caf(why))); });
+}
+
+void bot_state::begin(bot_identity_here here, const permalink& who) {
+  waits_because_.clear();
+  keys_.emplace(std::move(here.keys));
+  who_ = who;
+  bot_started event;
   try {
     auto txn = services_.store->read();
     auto cluster = storage::find_cluster(txn);
     if (!cluster)
       throw std::runtime_error("bot " + name_ + ": no cluster is founded yet");
-    begin.cluster = *cluster;
-    begin.published = storage::find_identity(txn, who_).has_value();
+    event.cluster = *cluster;
   } catch (const storage::storage_failure& why) {
     return row_is_bad(why);
   }
-  core_ = std::make_unique<bot_core>(bot_identity{name_, who_, to_bytes(first->serialised())}, keys_->sign,
-                                     std::move(what.make), what.rules, *services_.random);
-  spdlog::info("bot_started bot={} identity={} published={}", name_, who_.hex(), begin.published);
-  feed(begin);
+  core_ = std::make_unique<bot_core>(bot_identity{name_, who_, to_bytes(here.first.serialised())}, keys_->sign, make_,
+                                     rules_, *services_.random);
+  spdlog::info("bot_started bot={} identity={}", name_, who_.hex());
+  feed(event);
+  tell_leadership();
   // FAN-OUT wakes at once, so nothing is missed between our first look and its first wake-up.
   self_->send(services_.fanout, follow_atom_v, who_, caf::actor_cast<caf::actor>(self_));
+}
+
+void bot_state::lead(const leadership& to) {
+  leads_ = to;
+  if (core_)
+    tell_leadership();
+}
+
+void bot_state::tell_leadership() {
+  bool published = false;
+  try {
+    auto txn = services_.store->read();
+    published = storage::find_identity(txn, who_).has_value();
+  } catch (const storage::storage_failure& why) {
+    return row_is_bad(why);
+  }
+  const auto before = core_->picture().phase;
+  feed(bot_leads{leads_.surely, leads_.term, published});
+  if (const auto phase = core_->picture().phase; phase != before && (phase == "resting" || before == "resting"))
+    spdlog::info("bot_{} bot={} term={}", phase == "resting" ? "rests" : "works", name_, leads_.term);
 }
 
 bot_actor::behavior_type bot_state::make_behavior() {
   return {[this](const inbox_advanced& news) { woken(news); },
           [](const identity_changed&) {},
+          [this](const leadership& to) { lead(to); },
+          [this](tick_atom) { prepare(); },
           [this](const bot_timer_due& timer) { fired(timer); },
           [this](status_asked) { return status(); }};
 }
@@ -55,6 +134,8 @@ void bot_state::woken(const inbox_advanced&) { feed(bot_woken{}); }
 void bot_state::fired(const bot_timer_due& timer) { feed(bot_timer_fired{timer.timer}); }
 
 void bot_state::feed(bot_event event) {
+  if (!core_)
+    return;
   for (const auto& order : core_->step(std::move(event), services_.clock->wall()))
     std::visit([this](const auto& what) { carry_out(what); }, order);
 }
@@ -110,8 +191,10 @@ void bot_state::carry_out(const read_bot_lanes& order) {
 
 void bot_state::carry_out(const propose_for_bot& order) {
   self_->request(services_.replica, services_.propose_timeout, propose_entry{order.entry})
-    .then([this](const entry_answer& answer) { feed(bot_answered{answer}); },
-          [this](const caf::error& why) { feed(bot_answered{tl::make_unexpected(from_caf(why))}); });
+    .then([this, number = order.number](const entry_answer& answer) { feed(bot_answered{number, answer}); },
+          [this, number = order.number](const caf::error& why) {
+            feed(bot_answered{number, tl::make_unexpected(from_caf(why))});
+          });
 }
 
 void bot_state::carry_out(const arm_bot_timer& order) {
@@ -119,15 +202,13 @@ void bot_state::carry_out(const arm_bot_timer& order) {
 }
 
 void bot_state::carry_out(const stop_bot& order) {
-  if (!order.failed) {
-    spdlog::warn("bot_stopped bot={} reason=\"{}\"", name_, order.reason);
-    return self_->quit();
-  }
   spdlog::error("bot_failed bot={} reason=\"{}\"", name_, order.reason);
   self_->quit(caf::make_error(caf::sec::runtime_error, order.reason));
 }
 
 std::string bot_state::status() const {
+  if (!core_)
+    return nlohmann::json{{"bot", name_}, {"phase", "no keys"}, {"reason", waits_because_}}.dump();
   const auto picture = core_->picture();
   return nlohmann::json{{"bot", name_},
                         {"identity", who_.hex()},

@@ -34,6 +34,7 @@ fanout_actor::behavior_type fanout_state::make_behavior() {
   return {[this](const log_advanced& to) { advanced(to); },
           [this](follow_atom, const permalink& who, const caf::actor& follower) { follow(who, follower); },
           [this](leave_atom, const permalink& who, const caf::actor& follower) { leave(who, follower); },
+          [this](watch_atom, const caf::actor& registry) { watch(registry); },
           [this](status_asked) { return status(); }};
 }
 
@@ -43,11 +44,12 @@ void fanout_state::advanced(const log_advanced& to) {
 }
 
 void fanout_state::read_on() {
-  if (followers_.empty()) {
+  if (followers_.empty() && !registry_) {
     cursor_ = applied_;
     return;
   }
   std::unordered_set<permalink, id_hash> inboxes, identities;
+  sessions_changed sessions;
   {
     auto txn = store_->read();
     const auto end = std::min(value(applied_), value(cursor_) + entries_per_look_max);
@@ -58,11 +60,14 @@ void fanout_state::read_on() {
       cursor_ = next(cursor_);
       if (record->type != 1)
         continue;
-      auto found = news_of(record->payload);
+      auto found = news_of(record->payload, cursor_, !followers_.empty());
       inboxes.insert(found.inboxes.begin(), found.inboxes.end());
       identities.insert(found.identities.begin(), found.identities.end());
+      std::move(found.sessions.begin(), found.sessions.end(), std::back_inserter(sessions.all));
     }
   }
+  if (registry_ && !sessions.all.empty())
+    caf::anon_send(registry_, std::move(sessions));
   for (const auto& who : inboxes)
     wake(who, cursor_, false);
   for (const auto& who : identities)
@@ -100,7 +105,14 @@ void fanout_state::leave(const permalink& who, const caf::actor& follower) {
   forget(who, follower.address());
 }
 
+void fanout_state::watch(const caf::actor& registry) {
+  registry_ = registry;
+  self_->monitor(registry_);
+}
+
 void fanout_state::ended(const caf::down_msg& down) {
+  if (registry_ && registry_.address() == down.source)
+    registry_ = nullptr;
   if (auto found = follows_.find(down.source); found != follows_.end())
     forget(permalink{found->second}, down.source);
 }

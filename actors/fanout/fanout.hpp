@@ -22,6 +22,7 @@ public:
   void advanced(const log_advanced& to);
   void follow(const permalink& who, const caf::actor& follower);
   void leave(const permalink& who, const caf::actor& follower);
+  void watch(const caf::actor& registry);
   void ended(const caf::down_msg& down);
   std::string status() const;
 
@@ -36,6 +37,7 @@ private:
   log_index applied_{};  // what we have been told
   std::unordered_map<permalink, std::vector<caf::actor>, id_hash> followers_;
   std::unordered_map<caf::actor_addr, permalink> follows_;  // a follower follows one inbox
+  caf::actor registry_;  // wants to know of sessions; may be null
   std::uint64_t wakes_ = 0;
 };
 

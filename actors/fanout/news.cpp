@@ -61,6 +61,15 @@ void add_recipients(news& out, bytes_view batch) {
   }
 }
 
+void add_session(news& out, session_changed::kind what, log_index index, schema::SessionKey::Reader key,
+                 std::uint64_t epoch, std::string reason = {}) {
+  const auto who = permalink::from(view(key.getIdentity()));
+  const auto device = public_key::from(view(key.getDeviceKey()));
+  if (who && device)
+    out.sessions.push_back({what, index, *who, *device, std::string{key.getClientId().cStr()}, epoch,
+                            std::move(reason)});
+}
+
 void add_identity(news& out, bytes_view version) {
   if (version.empty())
     return;
@@ -76,7 +85,8 @@ void add_identity(news& out, bytes_view version) {
 
 } // namespace
 
-news news_of(bytes_view entry) {
+news news_of(bytes_view entry, log_index index, bool inboxes) {
+  using kind = session_changed::kind;
   news out;
   try {
     words outer(entry);
@@ -84,13 +94,28 @@ news news_of(bytes_view entry) {
     capnp::FlatArrayMessageReader message(outer.get(), how);
     auto root = message.getRoot<schema::LogEntry>();
     switch (root.which()) {
-      case schema::LogEntry::BATCH_ACCEPTED: add_recipients(out, view(root.getBatchAccepted())); break;
+      case schema::LogEntry::BATCH_ACCEPTED:
+        if (inboxes)
+          add_recipients(out, view(root.getBatchAccepted()));
+        break;
       case schema::LogEntry::BOT_COMMITTED:
+        if (!inboxes)
+          break;
         if (auto batch = root.getBotCommitted().getBatch(); batch.size() > 0)
           add_recipients(out, view(batch));
         break;
       case schema::LogEntry::IDENTITY_PUBLISHED: add_identity(out, view(root.getIdentityPublished())); break;
-      case schema::LogEntry::SESSION_OPENED: add_identity(out, view(root.getSessionOpened().getIdentity())); break;
+      case schema::LogEntry::SESSION_OPENED:
+        add_identity(out, view(root.getSessionOpened().getIdentity()));
+        add_session(out, kind::opened, index, root.getSessionOpened().getKey(), value(index));
+        break;
+      case schema::LogEntry::SESSIONS_CLOSED:
+        for (auto closed : root.getSessionsClosed())
+          add_session(out, kind::closed, index, closed.getKey(), closed.getEpoch(), closed.getReason().cStr());
+        break;
+      case schema::LogEntry::INBOX_TAKEN:
+        add_session(out, kind::inbox_taken, index, root.getInboxTaken().getKey(), root.getInboxTaken().getEpoch());
+        break;
       default: break;
     }
   } catch (const kj::Exception&) {

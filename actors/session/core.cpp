@@ -1,5 +1,7 @@
 #include "actors/session/core.hpp"
 
+#include "actors/session/standing.hpp"
+
 #include <algorithm>
 
 namespace signet {
@@ -244,6 +246,8 @@ void session_core::on(in::batch_answered& answer) {
   else
     inbound_.failed(answer.slot, answer.attempt, answer.problem, now_, v5());
   pump_inbound();
+  if (inbound_.hopeless())
+    close_with(close_reason::no_quorum);
 }
 
 void session_core::on(in::inbox_answered& answer) {
@@ -266,7 +270,8 @@ void session_core::on(in::inbox_answered& answer) {
 }
 
 void session_core::on(in::inbox_grew&) {
-  if (phase_ == phase::attached)
+  // Also the first thing that FAN-OUT says: what the log has said of this session before it was followed is seen here.
+  if (phase_ == phase::attached && standing())
     pump_delivery();
 }
 
@@ -274,6 +279,12 @@ void session_core::on(in::identity_moved&) {
   // While this client waits for the answer to its own publication, the answer comes first.
   if (phase_ == phase::attached && publications_.empty())
     (void)standing();
+}
+
+void session_core::on(in::stale& what) {
+  if (phase_ != phase::attached || std::exchange(stale_, what.stale) == what.stale)
+    return;
+  publish_if_subscribed(topic_role::session, stale_notice(now_.wall, stale_));
 }
 
 void session_core::on(in::close& what) {
@@ -394,18 +405,9 @@ bool session_core::standing() {
     close_with(close_reason::session_expired);
     return false;
   }
-  const auto row = around_.reads.find_session(key_.identity, key_.client_id);
-  if (row && row->epoch > epoch_) {
-    close_with(close_reason::taken_over);
-    return false;
-  }
-  const auto device = around_.reads.find_key(key_.device);
-  if (!device || device->revoked) {
-    close_with(close_reason::revoked_key);
-    return false;
-  }
-  if (!row) {
-    close_with(close_reason::session_expired);
+  if (const auto why = judge_standing(epoch_, around_.reads.find_session(key_.identity, key_.client_id),
+                                      around_.reads.find_key(key_.device))) {
+    close_with(*why);
     return false;
   }
   standing_ = true;
@@ -473,6 +475,7 @@ void session_core::close_silently() {
 
 parked_state session_core::park() const {
   parked_state out;
+  out.epoch = epoch_;
   out.device = key_.device;
   out.subscribed = subscribed_;
   out.payload_bytes_max = payload_bytes_max_;

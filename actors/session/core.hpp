@@ -48,6 +48,7 @@ public:
 
   const session_key& key() const { return key_; }
   std::uint64_t epoch() const { return epoch_; }
+  bool waits_for_inbox() const { return phase_ == phase::attached && inbox_asked_; }
 
 private:
   // inputs
@@ -66,6 +67,7 @@ private:
   void on(in::inbox_answered&);
   void on(in::inbox_grew&);
   void on(in::identity_moved&);
+  void on(in::stale&);
   void on(in::close&);
   void on(in::yield&);
 
@@ -144,6 +146,7 @@ private:
   std::size_t resend_bytes_max_ = 0;         // of those that are sent again: as they were packed first
   std::optional<inbox_position> from_asked_;  // deliverFrom that came before the inbox was ours
   bool inbox_asked_ = false, inbox_mine_ = false, resumed_ = false, explicit_acks_ = false;
+  bool stale_ = false;                       // this node is without a majority
   bool output_paused_ = false;
   steady_ms paused_since_{};
   std::size_t credit_held_ = 0;

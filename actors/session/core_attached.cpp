@@ -204,6 +204,7 @@ void session_core::take(mqtt::subscribe& packet) {
   mqtt::suback answer;
   answer.id = packet.id;
   bool inbox = false;
+  const bool had_session = subscribed_.has(topic_role::session);
   for (const auto& filter : packet.filters) {
     auto verdict = judge_filter(filter, with_identifier, facts_.version);
     // A client whose packets are too small even for a reference could never be served.
@@ -218,7 +219,10 @@ void session_core::take(mqtt::subscribe& packet) {
                                                                                : mqtt::qos::at_least_once);
     inbox = inbox || verdict.role == topic_role::inbox;
   }
+  const bool news = subscribed_.has(topic_role::session) && !had_session;
   send(std::move(answer));
+  if (news && stale_)
+    publish_if_subscribed(topic_role::session, stale_notice(now_.wall, true));
   if (inbox && !inbox_mine_ && !inbox_asked_) {
     inbox_asked_ = true;
     put(out::ask_inbox{});

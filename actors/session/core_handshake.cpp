@@ -115,7 +115,7 @@ void session_core::on(in::opening_answered& answer) {
   }
   epoch_ = applied.epoch;
   phase_ = phase::attaching;
-  put(out::attach{key_, epoch_, facts_.clean_start});
+  put(out::attach{key_, epoch_, applied.replaced_epoch, facts_.clean_start});
 }
 
 void session_core::on(in::attached& answer) {

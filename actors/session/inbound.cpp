@@ -49,7 +49,7 @@ void inbound_window::answered(std::uint64_t number, std::uint32_t attempt, const
   --submitted_;
   one->at = stage::done;
   one->receipt = answer.receipt;
-  one->failing_since.reset();
+  one->no_leader_since.reset();
   if (answer.problem == ec::ok && answer.all_good)
     one->code = reason_code::success;
   else
@@ -66,17 +66,22 @@ void inbound_window::failed(std::uint64_t number, std::uint32_t attempt, ec prob
     return;
   if (problem != ec::overloaded && problem != ec::disk_full && problem != ec::not_leader)
     one->maybe_proposed = true;
-  if (!one->failing_since)
-    one->failing_since = now.steady;
+  if (problem != ec::not_leader)
+    one->no_leader_since.reset();
+  else if (!one->no_leader_since)
+    one->no_leader_since = one->submitted_at;
   // 5.0 can say "not taken" without a lie, if nothing of it can have happened. 3.1.1 has only a positive ack: it waits.
-  const auto failing_ms = value(now.steady) - value(*one->failing_since);
-  const bool give_up = problem == ec::disk_full || (problem == ec::not_leader && failing_ms >= settings_.no_quorum_ms);
+  const auto leaderless_ms = one->no_leader_since ? value(now.steady) - value(*one->no_leader_since) : 0;
+  const bool no_quorum = problem == ec::not_leader && leaderless_ms >= settings_.no_quorum_ms;
+  const bool give_up = problem == ec::disk_full || no_quorum;
+  hopeless_ = hopeless_ || (no_quorum && (one->maybe_proposed ? leaderless_ms >= settings_.in_doubt_ms : !v5));
   if (v5 && !one->maybe_proposed && give_up) {
     --submitted_;
     one->at = stage::done;
     one->code = problem == ec::disk_full ? reason_code::quota_exceeded : reason_code::implementation_specific_error;
     one->reason = problem == ec::disk_full ? "disk_full" : "no_quorum";
-    ++number;  // those behind it may have been refused for its lack; they are told so by their own next attempt
+    // Those behind it have answers of their own on the way: the same one, or a gap where this one is missing.
+    return;
   }
   go_back_to(number, now);
 }
@@ -118,6 +123,7 @@ std::vector<inbound_window::submission> inbound_window::submit_ready(moment now,
       }
     }
     one.at = stage::submitted;
+    one.submitted_at = now.steady;
     --waiting_;
     ++submitted_;
     out.push_back({one.number, one.attempt, one.raw});

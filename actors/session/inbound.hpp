@@ -60,6 +60,9 @@ public:
   std::size_t size() const { return slots_.size(); }
   /// Whether the rate limit has held something back since the last call.
   bool was_limited() { return std::exchange(limited_, false); }
+  /// There is no majority, and a publish waits for an answer that cannot be given: 3.1.1 has no word for "not taken", and
+  /// of one that may have been proposed nobody can say it. The client is better off on another connection.
+  bool hopeless() const { return hopeless_; }
   /// When submit_ready() has something to do again; `never` if only an answer can change that.
   steady_ms next_deadline(moment now);
 
@@ -73,7 +76,8 @@ private:
     bool batch = false;
     bool maybe_proposed = false;   ///< an attempt ended without a known outcome
     std::uint32_t attempt = 0;
-    std::optional<steady_ms> failing_since;
+    steady_ms submitted_at{};
+    std::optional<steady_ms> no_leader_since;  ///< when the first attempt began that found no leader, and all since
     std::string_view reason;
     shared_bytes raw;              ///< batches, until they are answered
     shared_bytes receipt;
@@ -89,7 +93,7 @@ private:
   std::uint64_t last_number_ = 0;
   std::optional<steady_ms> retry_at_;
   std::uint32_t retry_ms_ = 0;     ///< last wait; 0: none since the last success
-  bool limited_ = false;
+  bool limited_ = false, hopeless_ = false;
 };
 
 } // namespace signet

@@ -3,7 +3,9 @@
 //
 //   BRIDGE  → SESSION    packets_arrived, packets_malformed, link_lost       (actors/bridge/link.hpp)
 //   FAN-OUT → SESSION    inbox_advanced, identity_changed                    (messages/events.hpp)
-//   REGISTRY, NODE → SESSION   close_asked, yield_asked, tick_atom
+//   FAN-OUT → REGISTRY   sessions_changed                                    (messages/events.hpp)
+//   REPLICA → REGISTRY   leadership                                          (messages/events.hpp)
+//   REGISTRY, NODE → SESSION   close_asked, yield_asked, staleness, tick_atom
 //   SESSION → REGISTRY   attach_asked, session_left, inbox_asked, inbox_left, wake_asked
 
 #include "actors/bridge/link.hpp"
@@ -35,12 +37,12 @@ struct yielded {
 struct attach_asked {
   session_key key;
   std::uint64_t epoch = 0;
+  std::uint64_t replaced_epoch = 0;   ///< whose row the opening replaced; 0: there was none
   bool clean_start = true;
   caf::actor session;
 };
 struct attach_answered {
   bool accepted = false;
-  bool took_over = false;             ///< from a live connection
   std::optional<parked_state> state;  ///< to go on with; the session decides whether it can
 };
 
@@ -55,16 +57,16 @@ struct session_left {
   wall_ms expires{};                  ///< of the proof
 };
 
-/// SESSION → REGISTRY: I want to read the inbox of this device. The one who does so now, if its epoch is lower, is
-/// closed with inbox_taken. Answer: whether it is mine.
+/// SESSION → REGISTRY: I want to read the inbox of my device. Whoever does so now, on whichever node, is closed with
+/// inbox_taken. Answered when it is mine; while another session of the device stands, that takes an entry.
 struct inbox_asked {
-  permalink identity;
-  public_key device;
+  session_key key;
   std::uint64_t epoch = 0;
   caf::actor session;
 };
 struct inbox_granted {
   bool yours = false;
+  bool later = false;                 ///< the entry could not be written now: ask again
 };
 /// SESSION → REGISTRY: unsubscribed.
 struct inbox_left {
@@ -78,6 +80,11 @@ struct inbox_left {
 struct wake_asked {
   caf::actor session;
   steady_ms at{};
+};
+
+/// REGISTRY → SESSION: this node has (no longer) lost its majority for a while. Tell the client.
+struct staleness {
+  bool stale = false;
 };
 
 /// ADMIN → REGISTRY: close the connections of this identity (all zero: of everybody).
@@ -103,6 +110,7 @@ SIGNET_SESSION_MESSAGE(inbox_asked)
 SIGNET_SESSION_MESSAGE(inbox_granted)
 SIGNET_SESSION_MESSAGE(inbox_left)
 SIGNET_SESSION_MESSAGE(wake_asked)
+SIGNET_SESSION_MESSAGE(staleness)
 SIGNET_SESSION_MESSAGE(close_sessions)
 CAF_END_TYPE_ID_BLOCK(signet_sessions)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::packets_arrived)
@@ -118,6 +126,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::inbox_asked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::inbox_granted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::inbox_left)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::wake_asked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::staleness)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::close_sessions)
 
 namespace signet {
@@ -129,6 +138,8 @@ using session_registry_actor = caf::typed_actor<
   caf::replies_to<inbox_asked>::with<inbox_granted>,      // SESSION
   caf::reacts_to<inbox_left>,                             // SESSION
   caf::reacts_to<wake_asked>,                             // SESSION
+  caf::reacts_to<sessions_changed>,                       // FAN-OUT: whichever node proposed it
+  caf::reacts_to<leadership>,                             // REPLICA
   caf::reacts_to<close_sessions>,                         // ADMIN, NODE
   caf::reacts_to<tick_atom>,                              // INTERNAL: deadlines; janitor; closings in batches
   caf::replies_to<status_asked>::with<std::string>>;

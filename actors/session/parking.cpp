@@ -25,17 +25,26 @@ void parking_lot::park(const client_name& who, parked_state state, steady_ms unt
     return;
   if (parked_.size() >= max_)
     drop(client_name{ends_.begin()->second});
-  parked_.emplace(who, place{std::move(state), until});
+  parked_.emplace(who, place{std::move(state), until, 0});
   ends_.emplace(until, who);
 }
 
-std::optional<parked_state> parking_lot::take(const client_name& who, steady_ms now) {
+void parking_lot::opened(const client_name& who, std::uint64_t epoch) {
+  const auto found = parked_.find(who);
+  if (found != parked_.end() && found->second.next_epoch == 0 && epoch > found->second.state.epoch)
+    found->second.next_epoch = epoch;
+}
+
+std::optional<parked_state> parking_lot::take(const client_name& who, steady_ms now, std::uint64_t epoch,
+                                              std::uint64_t replaced) {
   const auto found = parked_.find(who);
   if (found == parked_.end())
     return std::nullopt;
   std::optional<parked_state> out;
-  if (now < found->second.until)
-    out = std::move(found->second.state);
+  auto& here = found->second;
+  const bool next_in_line = here.next_epoch == 0 || here.next_epoch == epoch;
+  if (now < here.until && next_in_line && (replaced == 0 || replaced == here.state.epoch))
+    out = std::move(here.state);
   erase(found);
   return out;
 }
@@ -63,6 +72,11 @@ void idle_list::remove(const client_name& who) {
     return;
   erase_pair(due_, found->second.at, who);
   idle_.erase(found);
+}
+
+void idle_list::opened(const client_name& who, std::uint64_t epoch) {
+  if (const auto found = idle_.find(who); found != idle_.end() && found->second.epoch < epoch)
+    remove(who);
 }
 
 std::vector<session_closing> idle_list::take_due(steady_ms now) {

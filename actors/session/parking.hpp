@@ -25,8 +25,13 @@ public:
   explicit parking_lot(std::size_t max) : max_{max} {}
 
   void park(const client_name& who, parked_state state, steady_ms until);
-  /// What is parked, and no longer is. Nothing: never parked, or its time is over.
-  std::optional<parked_state> take(const client_name& who, steady_ms now);
+  /// The log says that a connection with this epoch was opened, here or on another node.
+  void opened(const client_name& who, std::uint64_t epoch);
+  /// The connection `epoch`, which replaced the row of `replaced` (0: there was none), takes what is parked; then nothing
+  /// is. It gets it only if nobody came between the connection that left it and this one: a client that was attached to
+  /// another node meanwhile has gone on there, with other packet ids and other subscriptions.
+  /// Nothing: never parked, its time is over, or somebody came between.
+  std::optional<parked_state> take(const client_name& who, steady_ms now, std::uint64_t epoch, std::uint64_t replaced);
   void drop(const client_name& who);
   void tidy(steady_ms now);
   std::size_t size() const { return parked_.size(); }
@@ -35,6 +40,7 @@ private:
   struct place {
     parked_state state;
     steady_ms until{};
+    std::uint64_t next_epoch = 0;  // of the first connection after the one that left it; 0: none is known
   };
   using place_ref = std::map<client_name, place>::iterator;
   void erase(place_ref at);
@@ -50,6 +56,8 @@ public:
   void add(const session_key& key, std::uint64_t epoch, steady_ms at);
   /// Attached again, or closed.
   void remove(const client_name& who);
+  /// The same, if it is about an epoch below this one.
+  void opened(const client_name& who, std::uint64_t epoch);
   /// Those whose time has come.
   std::vector<session_closing> take_due(steady_ms now);
   std::size_t size() const { return idle_.size(); }

@@ -55,6 +55,9 @@ bytes cursor_notice(wall_ms now, inbox_position cursor) {
 bytes refused_notice(wall_ms now, std::string_view error_name) {
   return notice(now, [&](schema::SessionNotice::Builder out) { out.setRefused(text_of(error_name)); });
 }
+bytes stale_notice(wall_ms now, bool stale) {
+  return notice(now, [&](schema::SessionNotice::Builder out) { out.setStale(stale); });
+}
 
 result<inbox_position> read_position(bytes_view raw) {
   return read_outer<schema::Position>(raw, request_bytes_max,

@@ -26,6 +26,7 @@ bytes renewed_notice(wall_ms now, wall_ms until);
 bytes closing_notice(wall_ms now, close_reason reason);
 bytes cursor_notice(wall_ms now, inbox_position cursor);
 bytes refused_notice(wall_ms now, std::string_view error_name);
+bytes stale_notice(wall_ms now, bool stale);
 
 // --- signet/v1/ack ---
 result<inbox_position> read_position(bytes_view raw);

@@ -98,17 +98,18 @@ struct batch_answered {
   ec problem = ec::ok;                        ///< no answer: overloaded, disk_full, not_leader, unknown_outcome
   batch_answer answer;
 };
-struct attached { bool accepted = false; bool took_over = false; std::optional<parked_state> state; };
+struct attached { bool accepted = false; std::optional<parked_state> state; };
 struct inbox_answered { bool yours = false; };
 struct inbox_grew {};
 struct identity_moved {};
+struct stale { bool stale = false; };         ///< the node has (no longer) been without a majority for a while
 struct close { close_reason reason{}; };
 struct yield {};
 } // namespace in
 using session_input =
   std::variant<in::started, in::packet_came, in::read_done, in::malformed, in::lost, in::ticked, in::output_refused,
                in::opening_answered, in::renewal_answered, in::identity_answered, in::batch_answered, in::attached,
-               in::inbox_answered, in::inbox_grew, in::identity_moved, in::close, in::yield>;
+               in::inbox_answered, in::inbox_grew, in::identity_moved, in::stale, in::close, in::yield>;
 
 // ---- outputs, to be done in order -----------------------------------------------------------------------------------
 
@@ -122,7 +123,11 @@ struct open_session { session_opening opening; };        ///< propose; answer: o
 struct renew_session { session_renewal renewal; };       ///< propose; answer: renewal_answered
 struct publish_identity { std::uint64_t slot = 0; bytes version; };  ///< propose; answer: identity_answered
 struct submit { std::uint64_t slot = 0; std::uint32_t attempt = 0; submit_batch batch; };
-struct attach { session_key key; std::uint64_t epoch = 0; bool clean_start = true; };
+struct attach {
+  session_key key;
+  std::uint64_t epoch = 0, replaced_epoch = 0;
+  bool clean_start = true;
+};
 struct follow { permalink who; };
 struct ask_inbox {};
 struct leave_inbox {};

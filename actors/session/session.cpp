@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 
 // Deadlines closer than this get a timer of their own; the others wait for the registry's ticker.
 constexpr std::uint64_t own_timer_ms_max = 150;
+// The inbox of a device could not be taken now: there is no majority.
+constexpr milliseconds ask_again_after{500};
 
 /// What a failed request means: our own code if the other side sent one; otherwise (timeout, receiver down) it may or
 /// may not have happened.
@@ -66,6 +68,7 @@ private:
   void step(session_input input);
   void act(session_output& output);
   void arm();
+  void ask_inbox_again();
   moment now() const { return {services_->clock->steady(), services_->clock->wall()}; }
   caf::actor me() const { return caf::actor_cast<caf::actor>(self_); }
 
@@ -135,6 +138,8 @@ caf::behavior session_state::make_behavior() {
             step(in::yield{});
             return promise;
           },
+          [this](const staleness& what) { step(in::stale{what.stale}); },
+          [this](follow_atom) { ask_inbox_again(); },
           [this](tick_atom) {  // the registry's ticker
             wake_at_ = never;
             step(in::ticked{});
@@ -231,10 +236,8 @@ void session_state::act(out::submit& what) {
 void session_state::act(out::attach& what) {
   // Longer than the old connection may take to stop.
   self_->request(services_->registry, milliseconds{services_->settings.entry_timeout_ms},
-                 attach_asked{what.key, what.epoch, what.clean_start, me()})
-    .then([=, this](const attach_answered& answer) {
-            step(in::attached{answer.accepted, answer.took_over, answer.state});
-          },
+                 attach_asked{what.key, what.epoch, what.replaced_epoch, what.clean_start, me()})
+    .then([=, this](const attach_answered& answer) { step(in::attached{answer.accepted, answer.state}); },
           [=, this](const caf::error&) { step(in::attached{}); });
 }
 
@@ -244,11 +247,13 @@ void session_state::act(out::follow& what) {
 }
 
 void session_state::act(out::ask_inbox&) {
-  const auto& key = core_->key();
-  self_->request(services_->registry, milliseconds{services_->settings.entry_timeout_ms},
-                 inbox_asked{key.identity, key.device, core_->epoch(), me()})
+  // Longer than the entry may take that the registry may have to write.
+  self_->request(services_->registry, milliseconds{2 * services_->settings.entry_timeout_ms},
+                 inbox_asked{core_->key(), core_->epoch(), me()})
     .then(
       [=, this](const inbox_granted& answer) {
+        if (answer.later)
+          return self_->delayed_send(self_, ask_again_after, follow_atom_v);
         if (!answer.yours)
           return step(in::inbox_answered{});
         // What another connection of this device has acknowledged is read from the store: it has to be there first.
@@ -256,7 +261,14 @@ void session_state::act(out::ask_inbox&) {
         self_->request(services_->cursors, milliseconds{services_->settings.entry_timeout_ms}, drain_atom_v)
           .then([=](caf::unit_t) { go_on(); }, [=](const caf::error&) { go_on(); });
       },
-      [=, this](const caf::error&) { step(in::inbox_answered{}); });
+      [=, this](const caf::error&) { self_->delayed_send(self_, ask_again_after, follow_atom_v); });
+}
+
+void session_state::ask_inbox_again() {
+  if (core_->waits_for_inbox()) {
+    out::ask_inbox again;
+    act(again);
+  }
 }
 
 void session_state::act(out::leave_inbox&) {

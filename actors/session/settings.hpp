@@ -44,7 +44,9 @@ struct session_settings {
   std::uint32_t entry_timeout_ms = 5'000;      ///< for an answer of the replica to an opening, a renewal, an identity
   std::uint32_t retry_ms_min = 20;             ///< first wait before a batch is submitted again; doubles
   std::uint32_t retry_ms_max = 1'000;
-  std::uint32_t no_quorum_ms = 2'000;          ///< nothing proposed for so long (v5): PUBACK 0x83 no_quorum
+  std::uint32_t no_quorum_ms = 2'000;          ///< no leader for so long: what is not proposed is refused (v5: PUBACK
+                                               ///< 0x83 no_quorum; 3.1.1: closed), and clients are told `stale`
+  std::uint32_t in_doubt_ms = 10'000;          ///< no leader for so long while an outcome is unknown: closed
 };
 
 /// As cluster.conf says.

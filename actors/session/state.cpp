@@ -33,6 +33,7 @@ std::string_view name(close_reason reason) {
     case close_reason::keep_alive: return "keep_alive";
     case close_reason::inbox_taken: return "inbox_taken";
     case close_reason::administrative: return "administrative";
+    case close_reason::no_quorum: return "no_quorum";
   }
   return "protocol_error";
 }
@@ -50,6 +51,7 @@ mqtt::reason_code disconnect_code(close_reason reason) {
     case close_reason::keep_alive: return reason_code::keep_alive_timeout;
     case close_reason::inbox_taken: return reason_code::session_taken_over;
     case close_reason::administrative: return reason_code::administrative_action;
+    case close_reason::no_quorum: return reason_code::use_another_server;
   }
   return reason_code::unspecified_error;
 }

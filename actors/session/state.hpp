@@ -54,6 +54,7 @@ struct delivery_in_flight {
 /// MQTT session state, as it is handed from one connection to the next. Kept in memory only: after a restart the next
 /// attach has session present 0, and the cursor does the rest.
 struct parked_state {
+  std::uint64_t epoch = 0;                    ///< of the connection that leaves it
   public_key device;                          ///< of whom: another device of the identity does not inherit it
   subscriptions subscribed;
   std::vector<delivery_in_flight> in_flight;  ///< in the order in which they were sent
@@ -67,7 +68,7 @@ struct parked_state {
 /// Why a connection is closed by this side: the words of SessionNotice.closing.
 enum class close_reason : std::uint8_t {
   session_expired, revoked_key, taken_over, shutting_down, slow_consumer, protocol_error, rate_limited, keep_alive,
-  inbox_taken, administrative,
+  inbox_taken, administrative, no_quorum,
 };
 std::string_view name(close_reason reason);
 /// What DISCONNECT of 5.0 says.

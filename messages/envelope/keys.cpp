@@ -223,6 +223,31 @@ result<signing_key> signing_key::load_or_make(const std::filesystem::path& file,
   return tl::make_unexpected(saved.error());
 }
 
+root_secret root_secret::generate(random_source& random) { return root_secret{signing_key::generate(random)}; }
+
+root_secret root_secret::from_bytes(std::span<const std::uint8_t, signing_key::seed_size> secret) {
+  return root_secret{signing_key::from_seed(secret)};
+}
+
+result<root_secret> root_secret::load(const std::filesystem::path& file) {
+  auto held = signing_key::load(file);
+  if (!held)
+    return tl::make_unexpected(held.error());
+  return root_secret{std::move(*held)};
+}
+
+signing_key root_secret::derive(std::uint8_t purpose, std::string_view name) const {
+  const bytes_view secret{held_.secret_.get(), signing_key::seed_size};
+  auto seed = hash(label::derived_key, {secret, bytes_view{&purpose, 1}, as_bytes(name)});
+  auto out = signing_key::from_seed(seed.raw);
+  sodium_memzero(seed.raw.data(), seed.raw.size());
+  return out;
+}
+
+void root_secret::copy_to(std::span<std::uint8_t, signing_key::seed_size> out) const {
+  std::copy_n(held_.secret_.get(), signing_key::seed_size, out.data());
+}
+
 bool verify(const public_key& who, label which, std::initializer_list<bytes_view> parts, const signature& proof) {
   const signed_content content{which, parts};
   return crypto_sign_verify_detached(proof.raw.data(), content.data(), content.size(), who.raw.data()) == 0;

@@ -46,6 +46,7 @@ public:
   }
 
 private:
+  friend class root_secret;
   struct wipe {
     void operator()(std::uint8_t* memory) const noexcept;
   };
@@ -54,6 +55,25 @@ private:
   /// seed (32) · expanded secret key (64)
   std::unique_ptr<std::uint8_t, wipe> secret_;
   public_key public_;
+};
+
+/// 32 secret bytes from which keys are derived, and that sign nothing themselves. In guarded memory, as seeds are.
+class root_secret {
+public:
+  static root_secret generate(random_source& random);
+  static root_secret from_bytes(std::span<const std::uint8_t, signing_key::seed_size> secret);
+  /// The same files, the same errors as of signing_key.
+  static result<root_secret> load(const std::filesystem::path& file);
+  status save(const std::filesystem::path& file) const { return held_.save(file); }
+
+  /// Seed = hash(label::derived_key, secret ‖ purpose u8 ‖ name): the same key wherever the secret is the same.
+  signing_key derive(std::uint8_t purpose, std::string_view name) const;
+  /// For handing it to another node of the cluster. The caller wipes its copy.
+  void copy_to(std::span<std::uint8_t, signing_key::seed_size> out) const;
+
+private:
+  explicit root_secret(signing_key held) : held_{std::move(held)} {}
+  signing_key held_;
 };
 
 /// True only if `who` signed exactly these parts under this label. Small-order keys, non-canonical encodings and

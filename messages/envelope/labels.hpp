@@ -27,6 +27,7 @@ enum class label : std::uint8_t {
   tree_head,     ///< reserved
   backup,        ///< reserved
   admin,         ///< reserved
+  derived_key,   ///< hash: seed of a key, over a cluster's secret · what the key is for
 };
 
 struct label_row {
@@ -54,6 +55,7 @@ inline constexpr std::array label_table{
   label_row{label::tree_head, "signet/v1/tree-head\0"sv},
   label_row{label::backup, "signet/v1/backup\0"sv},
   label_row{label::admin, "signet/v1/admin\0"sv},
+  label_row{label::derived_key, "signet/v1/derived-key\0"sv},
 };
 
 /// In the order of the enum; each prefix well-formed; no label the beginning of another, even without the 0x00.

@@ -20,6 +20,7 @@ struct LogEntry {
     botCommitted @10 :BotCommitted;
     botDeadLettered @11 :BotDeadLettered;
     botAttempted @12 :BotAttempted;
+    inboxTaken @13 :InboxTaken;
   }
 }
 
@@ -59,6 +60,13 @@ struct SessionClosed {
   key @0 :SessionKey;
   epoch @1 :UInt64;           # An event of epoch e touches epoch e only.
   reason @2 :Text;            # disconnected, expired, revoked_key, taken_over…
+}
+
+struct InboxTaken {
+  # This session reads the inbox of its device from now on; another session of the same device that reads it stops.
+  # Written only while another one stands. Changes no row: every node tells its own readers.
+  key @0 :SessionKey;
+  epoch @1 :UInt64;           # Expected: refused if another connection has opened the session since.
 }
 
 struct CursorAdvanced {

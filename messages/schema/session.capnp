@@ -11,9 +11,12 @@ struct SessionNotice {
                             # Renew now: AUTH 0x19, or a fresh token published here.
     renewed @2 :UInt64;     # Runs until then now.
     closing @3 :Text;       # The connection closes now, because: session_expired, revoked_key, taken_over,
-                            # shutting_down, slow_consumer, protocol_error, rate_limited, keep_alive, inbox_taken
+                            # shutting_down, slow_consumer, protocol_error, rate_limited, keep_alive, inbox_taken,
+                            # administrative, no_quorum
     cursor @4 :UInt64;      # Answer to deliverFrom and `where`: the durable cursor of this device.
     refused @5 :Text;       # A request on this topic was refused: name of the error.
+    stale @6 :Bool;         # True: the node has no majority. What it delivers may be behind what other nodes have
+                            # acknowledged, and nothing new is accepted. False: that is over.
   }
 }
 

@@ -438,6 +438,21 @@ struct applier::state {
     out.code = ec::ok;
   }
 
+  /// No row changes: whether a session reads is known where it is attached. What counts is who may say so, and when.
+  void apply_inbox_taken(const inbox_taking& what, entry_result& out) {
+    const auto& who = what.key.identity;
+    out.identity = who;
+    const auto row = get<table::sessions>(*txn, {who, what.key.client_id});
+    if (row)
+      out.epoch = row->epoch;
+    if (!row || (row->epoch == what.epoch && row->expires <= now))
+      out.code = ec::session_expired;
+    else if (row->epoch != what.epoch || row->device != what.key.device)
+      out.code = ec::taken_over;
+    else
+      out.code = judge_key(*txn, who, what.key.device, key_purpose::sign);
+  }
+
   // -- batches ---------------------------------------------------------------------------------------------------------
 
   /// The message that stands at `n`, which may be one that this very batch has just placed.
@@ -751,6 +766,7 @@ struct applier::state {
       void operator()(const opened_content& what) const { self.apply_opened(what, out); }
       void operator()(const session_renewal& what) const { self.apply_renewed(what, out); }
       void operator()(const std::vector<session_closing>& what) const { self.apply_closed(what, out); }
+      void operator()(const inbox_taking& what) const { self.apply_inbox_taken(what, out); }
       void operator()(const batch_content& what) const { self.apply_batch(what, out); }
       void operator()(const std::vector<cursor_moved>& what) const { self.apply_cursors(what, out); }
       void operator()(const std::vector<security_event>& what) const { self.apply_events(what, out); }

@@ -39,7 +39,7 @@ inline constexpr std::size_t nonces_dropped_per_entry = 4;
 /// Which member of the union LogEntry it was. The numbers are those of the schema.
 enum class entry_kind : std::uint8_t {
   founded, identity_published, session_opened, session_renewed, sessions_closed, batch_accepted, cursors_advanced,
-  security_events, bot_deployed, bot_committed, bot_dead_lettered, bot_attempted,
+  security_events, bot_deployed, bot_committed, bot_dead_lettered, bot_attempted, inbox_taken,
   unreadable,  ///< no LogEntry at all
 };
 std::string_view name(entry_kind kind);
@@ -55,6 +55,7 @@ struct entry_result {
   ///   session_opened     the same; unknown_identity (also: a key that is not this identity's), revoked_key,
   ///                      wrong_key_purpose, token_expired, token_spent, session_expired
   ///   session_renewed    taken_over, session_expired, revoked_key, token_expired, token_spent
+  ///   inbox_taken        taken_over, session_expired, revoked_key
   ///   bot_*              unknown_identity, not_found (not deployed), taken_over (a newer epoch stands), version_conflict (the
   ///                      inputs are not the next ones)
   ///   bot_committed      also what the first refused message of its batch says; then nothing at all has happened

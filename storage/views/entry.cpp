@@ -151,6 +151,12 @@ result<entry_content> read_content(schema::LogEntry::Reader in) {
                                    inbox_position{attempted.getInput()}, attempted.getAttempt()};
       break;
     }
+    case schema::LogEntry::INBOX_TAKEN: {
+      auto taken = in.getInboxTaken();
+      out.kind = entry_kind::inbox_taken;
+      out.what = inbox_taking{fields.session(taken.getKey()), taken.getEpoch()};
+      break;
+    }
     default:
       return fail(ec::wrong_format, "a log entry of kind " + std::to_string(static_cast<unsigned>(in.which())));
   }
@@ -175,6 +181,7 @@ std::string_view name(entry_kind kind) {
     case entry_kind::bot_committed: return "bot_committed";
     case entry_kind::bot_dead_lettered: return "bot_dead_lettered";
     case entry_kind::bot_attempted: return "bot_attempted";
+    case entry_kind::inbox_taken: return "inbox_taken";
     case entry_kind::unreadable: return "unreadable";
   }
   return "unreadable";

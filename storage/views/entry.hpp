@@ -54,7 +54,7 @@ struct entry_content {
   entry_kind kind = entry_kind::unreadable;
   std::variant<std::monostate, founded_content, identity_content, opened_content, session_renewal,
                std::vector<session_closing>, batch_content, std::vector<cursor_moved>, std::vector<security_event>,
-               deployed_content, committed_content, attempted_content, dead_lettered_content>
+               deployed_content, committed_content, attempted_content, dead_lettered_content, inbox_taking>
     what;
 };
 

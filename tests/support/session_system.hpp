@@ -73,9 +73,33 @@ private:
   channel_kind channel_;
 };
 
+/// The log of a played cluster: what one of its replicas appends is committed at once.
+struct played_log {
+  std::vector<std::pair<bytes, wall_ms>> entries;
+};
+
 /// What the played replica is told by the test.
 struct played_replica {
   view_world* world = nullptr;
+  played_log alone;
+  played_log* log = &alone;        ///< several replicas may share one
+  std::size_t applied = 0;         ///< of log->entries
+  std::vector<played_replica*> others;
+  bool lags = false;               ///< does not hear of what the others append until it proposes itself, or catch_up()
+  /// Applies what it has not applied yet; what the last entry answers.
+  storage::entry_result catch_up() {
+    storage::entry_result out;
+    if (applied == log->entries.size())
+      return out;
+    while (applied < log->entries.size()) {
+      const auto& [entry, time] = log->entries[applied++];
+      out = world->apply_at(bytes{entry}, time);
+    }
+    world->commit();
+    if (fanout)
+      caf::anon_send(fanout, log_advanced{out.index});
+    return out;
+  }
   played_clock* clock = nullptr;
   fanout_actor fanout;
   leadership leads{true, 1, true};
@@ -86,11 +110,12 @@ inline replica_actor::behavior_type play_replica(replica_actor::pointer, played_
   return {[play](const propose_entry& request) -> caf::result<entry_answer> {
             if (play->refuse != ec::ok)
               return to_caf(error{play->refuse, {}});
-            const auto applied = play->world->apply_at(bytes{*request.entry}, play->clock->wall());
-            play->world->commit();
+            play->log->entries.emplace_back(*request.entry, play->clock->wall());
             ++play->entries;
-            if (play->fanout)
-              caf::anon_send(play->fanout, log_advanced{applied.index});
+            const auto applied = play->catch_up();
+            for (auto* other : play->others)
+              if (!other->lags)
+                other->catch_up();
             entry_answer out;
             out.index = applied.index;
             out.code = applied.code;
@@ -129,7 +154,7 @@ public:
     limits.connections_max = 100'000;
     gate_of = std::make_shared<admission>(limits);
     registry = spawn_session_registry(
-      actors->sys, registry_services{settings, store.env.get(), replica, security_of, gate_of, &clock});
+      actors->sys, registry_services{settings, store.env.get(), replica, fanout_of, security_of, gate_of, &clock});
     actors->remember(registry);
     auto made = std::make_shared<session_services>();
     made->settings = settings;

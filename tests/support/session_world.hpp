@@ -306,7 +306,7 @@ public:
   /// Answers the proposal as apply would.
   void commit_opening() { step(in::opening_answered{world_.apply(openings.back().opening)}); }
   void commit_renewal() { step(in::renewal_answered{world_.apply(renewals.back().renewal)}); }
-  void grant(std::optional<parked_state> state = std::nullopt) { step(in::attached{true, false, std::move(state)}); }
+  void grant(std::optional<parked_state> state = std::nullopt) { step(in::attached{true, std::move(state)}); }
 
   /// All of it, in one breath.
   void attach(const key_holder& who, const std::string& client_id,
@@ -501,6 +501,7 @@ inline std::string read_notice(const mqtt::publish& packet) {
       case schema::SessionNotice::RENEWED: return "renewed " + std::to_string(in.getRenewed());
       case schema::SessionNotice::CLOSING: return "closing " + std::string{in.getClosing().cStr()};
       case schema::SessionNotice::CURSOR: return "cursor " + std::to_string(in.getCursor());
+      case schema::SessionNotice::STALE: return in.getStale() ? "stale" : "not stale";
       case schema::SessionNotice::REFUSED: return "refused " + std::string{in.getRefused().cStr()};
     }
     return std::string{};

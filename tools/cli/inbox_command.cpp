@@ -151,6 +151,7 @@ bool print_notice(bytes_view raw, const common_flags& common) {
     case schema::SessionNotice::EXPIRING: what = "expiring"; detail = utc_text(notice.getExpiring()); break;
     case schema::SessionNotice::RENEWED: what = "renewed"; detail = utc_text(notice.getRenewed()); break;
     case schema::SessionNotice::CLOSING: what = "closing"; detail = notice.getClosing().cStr(); break;
+    case schema::SessionNotice::STALE: what = "stale"; detail = notice.getStale() ? "true" : "false"; break;
     case schema::SessionNotice::CURSOR: what = "cursor"; detail = std::to_string(notice.getCursor()); break;
     case schema::SessionNotice::REFUSED: what = "refused"; detail = notice.getRefused().cStr(); break;
   }

@@ -176,10 +176,10 @@ BOOST_AUTO_TEST_CASE(a_parked_session_is_found_once_until_its_time_is_over) {
   parked_state state;
   state.last_id = 42;
   lot.park(who, state, after(1'000));
-  BOOST_TEST(lot.take(who, after(999))->last_id == 42);
-  BOOST_TEST(!lot.take(who, after(999)).has_value());
+  BOOST_TEST(lot.take(who, after(999), 9, 0)->last_id == 42);
+  BOOST_TEST(!lot.take(who, after(999), 9, 0).has_value());
   lot.park(who, state, after(1'000));
-  BOOST_TEST(!lot.take(who, after(1'000)).has_value());
+  BOOST_TEST(!lot.take(who, after(1'000), 9, 0).has_value());
   lot.park(who, state, after(1'000));
   lot.tidy(after(1'000));
   BOOST_TEST(lot.size() == 0U);
@@ -190,11 +190,45 @@ BOOST_AUTO_TEST_CASE(a_full_lot_lets_go_of_what_would_end_first) {
   for (std::uint8_t at = 1; at <= 4; ++at)
     lot.park({permalink{{at}}, "x"}, {}, after(at == 2 ? 10 : 100U * at));
   BOOST_TEST(lot.size() == 3U);
-  BOOST_TEST(!lot.take({permalink{{2}}, "x"}, start).has_value());
-  BOOST_TEST(lot.take({permalink{{1}}, "x"}, start).has_value());
+  BOOST_TEST(!lot.take({permalink{{2}}, "x"}, start, 9, 0).has_value());
+  BOOST_TEST(lot.take({permalink{{1}}, "x"}, start, 9, 0).has_value());
   parking_lot none{0};
   none.park({permalink{{1}}, "x"}, {}, after(100));
   BOOST_TEST(none.size() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_parked_is_for_the_next_connection_of_its_client_only) {
+  const client_name who{permalink{{1}}, "x"};
+  parked_state state;
+  state.epoch = 10;
+  parking_lot lot{10};
+  const auto inherits = [&](std::uint64_t epoch, std::uint64_t replaced, std::initializer_list<std::uint64_t> opened) {
+    lot.park(who, state, after(1'000));
+    for (const auto each : opened)
+      lot.opened(who, each);
+    return lot.take(who, start, epoch, replaced).has_value();
+  };
+  BOOST_TEST(inherits(20, 10, {}));
+  BOOST_TEST(inherits(20, 0, {}));        // its row had been closed, and nobody came since
+  BOOST_TEST(inherits(20, 10, {20}));
+  BOOST_TEST(inherits(20, 0, {20}));
+  BOOST_TEST(inherits(20, 10, {5, 20}));  // news that are older than what was left
+  BOOST_TEST(inherits(20, 10, {20, 30}));
+  BOOST_TEST(!inherits(20, 15, {}));      // the row is of somebody who came between
+  BOOST_TEST(!inherits(20, 0, {15}));     // the same, and has gone again
+  BOOST_TEST(!inherits(20, 0, {15, 20}));
+  BOOST_TEST(!inherits(20, 15, {15, 20}));
+  BOOST_TEST(lot.size() == 0U);           // either way it is taken
+}
+
+BOOST_AUTO_TEST_CASE(an_idle_session_that_was_opened_again_elsewhere_is_not_closed_here) {
+  idle_list list;
+  const client_name who{permalink{{1}}, "x"};
+  list.add({permalink{{1}}, public_key{{1}}, "x"}, 10, after(100));
+  list.opened(who, 10);
+  BOOST_TEST(list.size() == 1U);
+  list.opened(who, 11);
+  BOOST_TEST(list.size() == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(idle_sessions_come_due_in_order_of_time_unless_their_client_is_back) {

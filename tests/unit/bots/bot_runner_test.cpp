@@ -48,6 +48,7 @@ struct disk {
     options.consensus.self = raft::server_id{1};
     options.reserve_bytes = 0;
     options.reserve_percent = 0;
+    (void) must(load_or_make_cluster_secret(scratch.path() / "keys", random));
     auto founded = storage::replica_store::found(
       options, {cluster, {{raft::server_id{1}, "one", raft::member_role::voter}}});
     if (!founded)
@@ -93,8 +94,7 @@ struct node_of_a_test {
     return *answer;
   }
   permalink echo_id() {
-    auto keys = must(load_or_make_bot_keys(on.scratch.path() / "keys", "echo", on.random));
-    return must(first_bot_identity(keys, "echo")).permalink();
+    return must(find_bot_identity(on.scratch.path() / "keys", "echo")).who;
   }
   message_draft draft(std::string_view text) {
     message_draft out;
@@ -212,8 +212,7 @@ BOOST_AUTO_TEST_CASE(a_bot_that_fails_does_not_disturb_its_neighbour) {
   disk on;
   node_of_a_test node{on, 1, {{"broken", [] { return std::make_unique<broken>(); }, {}}, echo_bot_definition()}};
   BOOST_REQUIRE((node.propose(on.alice.entry()).code == ec::ok));
-  auto keys = must(load_or_make_bot_keys(on.scratch.path() / "keys", "broken", on.random));
-  const auto broken_id = must(first_bot_identity(keys, "broken")).permalink();
+  const auto broken_id = must(find_bot_identity(on.scratch.path() / "keys", "broken")).who;
   auto to_broken = node.draft("x");
   to_broken.recipient = broken_id;
   const message_draft drafts[] = {to_broken, node.draft("hello")};
@@ -228,12 +227,58 @@ BOOST_AUTO_TEST_CASE(a_bot_that_fails_does_not_disturb_its_neighbour) {
   BOOST_TEST(dead[0].row.attempts == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(a_bot_with_old_key_files_goes_on_under_its_name_with_the_keys_of_the_cluster) {
+  disk on;
+  const auto directory = on.scratch.path() / "keys";
+  const bot_keys old_keys{signing_key::generate(on.random), signing_key::generate(on.random)};
+  std::filesystem::create_directories(directory / "bots");
+  BOOST_REQUIRE(old_keys.update.save(directory / "bots" / "echo.update.seed").has_value());
+  BOOST_REQUIRE(old_keys.sign.save(directory / "bots" / "echo.sign.seed").has_value());
+  const auto who = must(first_bot_identity(old_keys, "echo")).permalink();
+  {
+    node_of_a_test node{on, 1, {echo_bot_definition()}};
+    BOOST_REQUIRE((node.propose(on.alice.entry()).code == ec::ok));
+    BOOST_TEST((node.echo_id() == who));
+    BOOST_REQUIRE((node.propose(node.say("one")).code == ec::ok));
+    node.world.pass(5s, 100ms);
+    BOOST_TEST(node.replies() == std::vector<std::string>{"one"}, boost::test_tools::per_element());
+    auto txn = node.store->store().read();
+    BOOST_TEST((storage::judge_key(txn, who, old_keys.sign.public_half(), key_purpose::sign) == ec::revoked_key));
+  }
+  // A node that has the secret only knows the bot by its derived key.
+  std::filesystem::remove_all(directory / "bots");
+  node_of_a_test node{on, 2, {echo_bot_definition()}};
+  auto draft = node.draft("two");
+  draft.recipient = who;
+  const message_draft drafts[] = {draft};
+  BOOST_REQUIRE(
+    (node.propose(batch_entry(must(make_batch(on.alice.sign, drafts, on.alice.tails)).serialised)).code == ec::ok));
+  node.world.pass(5s, 100ms);
+  BOOST_TEST(node.replies() == (std::vector<std::string>{"one", "two"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_node_without_the_secret_waits_for_it) {
+  disk on;
+  std::filesystem::rename(on.scratch.path() / "keys" / "cluster.seed", on.scratch.path() / "kept");
+  node_of_a_test node{on, 1, {echo_bot_definition()}};
+  BOOST_REQUIRE((node.propose(on.alice.entry()).code == ec::ok));
+  node.world.pass(5s, 100ms);
+  auto text = node.world.ask<std::string>(caf::actor_cast<bot_actor>(node.bot_now()), status_asked{});
+  BOOST_REQUIRE(text.has_value());
+  BOOST_TEST(nlohmann::json::parse(*text)["phase"] == "no keys");
+  std::filesystem::rename(on.scratch.path() / "kept", on.scratch.path() / "keys" / "cluster.seed");
+  node.world.pass(2s, 100ms);
+  BOOST_REQUIRE((node.propose(node.say("hello")).code == ec::ok));
+  node.world.settle();
+  BOOST_TEST(node.replies() == std::vector<std::string>{"hello"}, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_key_file_that_others_can_read_keeps_the_bot_away_and_nothing_else) {
   disk on;
   {
     node_of_a_test node{on, 1, {echo_bot_definition()}};
   }
-  const auto file = on.scratch.path() / "keys" / "bots" / "echo.sign.seed";
+  const auto file = on.scratch.path() / "keys" / "cluster.seed";
   std::filesystem::permissions(file, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
   node_of_a_test node{on, 2, {echo_bot_definition()}};
   node.world.pass(300s, 1s);
@@ -242,7 +287,7 @@ BOOST_AUTO_TEST_CASE(a_key_file_that_others_can_read_keeps_the_bot_away_and_noth
   const auto& bots = report->children.at(0);
   BOOST_TEST(bots.restarts == 0u);
   BOOST_TEST(bots.children.at(0).restarts > 3u);
-  BOOST_TEST(bots.children.at(0).last_reason.find("echo.sign.seed") != std::string::npos);
+  BOOST_TEST(bots.children.at(0).last_reason.find("cluster.seed") != std::string::npos);
   std::filesystem::permissions(file, std::filesystem::perms::others_read, std::filesystem::perm_options::remove);
   node.world.pass(120s, 1s);
   report = node.world.ask<supervision::supervisor_report>(node.root, supervision::ask_report{});

@@ -38,9 +38,10 @@ ITEM = Layout(1, {}, {"bundle": BUNDLE, "reference": REFERENCE}, union=(0, ["bun
               slots={"bundle": 0, "reference": 0})
 DELIVERY = Layout(0, {}, {"items": [ITEM]})
 POSITION = Layout(1, {"position": (0, "Q")})
-NOTICE = Layout(3, {"serverTimeMs": (0, "Q"), "expiring": (8, "Q"), "renewed": (8, "Q"), "cursor": (8, "Q")},
+NOTICE = Layout(3, {"serverTimeMs": (0, "Q"), "expiring": (8, "Q"), "renewed": (8, "Q"), "cursor": (8, "Q"),
+                    "stale": (8, "?")},
                 {"closing": "text", "refused": "text"},
-                union=(16, ["expiring", "renewed", "closing", "cursor", "refused"]),
+                union=(16, ["expiring", "renewed", "closing", "cursor", "refused", "stale"]),
                 slots={"closing": 0, "refused": 0})
 REQUEST = Layout(2, {"explicitAcks": (2, "?"), "deliverFrom": (8, "Q")}, {"renew": "text"},
                  union=(0, ["renew", "explicitAcks", "deliverFrom", "where"]))
