@@ -50,8 +50,9 @@ struct two_nodes {
 
   explicit two_nodes(std::uint64_t seed = 1)
     : a{seed}, b{seed}, alice{person::make(a.store.random)}, bob{person::make(a.store.random)} {
-    // Their stores begin alike: founded.
+    // Their stores begin alike: founded. From here on each draws its own numbers: the nonces of tokens must differ.
     BOOST_REQUIRE((a.store.cluster == b.store.cluster));
+    b.store.random = seeded_random{~seed};
     for (auto* each : {&a, &b})
       each->play.log = &log;
     a.play.others = {&b.play};
@@ -639,6 +640,8 @@ void run(std::uint64_t seed) {
     last.client = std::make_unique<wire_client>(*systems[random() % 2]);
     last.client->connect(nodes.bob, "phone", true);
     nodes.pass(1'000);
+    for (const auto& answer : last.client->all<mqtt::connack>())
+      BOOST_TEST_REQUIRE((answer.code == reason_code::success), mqtt::name(answer.code));
     BOOST_TEST_REQUIRE(last.client->attached());
     last.client->subscribe(topic_role::inbox);
     for (int round = 0; round < 100 && nodes.cursor_of(nodes.a, nodes.bob) < written; ++round) {
