@@ -120,6 +120,9 @@ enum PeerAnswerCode {
   overloaded @2;
   diskFull @3;
   malformed @4;
+  badSignature @5;
+  noPossession @6;
+  internal @7;             # a defect of the leader: anything else
 }
 struct PeerProposalAnswer {
   ticket @0 :UInt64;

@@ -45,6 +45,17 @@ void divergence_watch::receive(const std::string& node, const checkpoint& told) 
   votes_[told.index].claims[node] = told;
 }
 
+std::vector<checkpoint> divergence_watch::newest(log_index applied, const lookup& own) const {
+  std::vector<checkpoint> out;
+  // The multiple is the same on every node, so that a majority can agree about it.
+  const auto multiple = log_index{value(applied) / options_.every_entries * options_.every_entries};
+  for (auto index : {multiple, applied})
+    if (index != log_index{} && (out.empty() || out.back().index != index))
+      if (auto mine = own(index))
+        out.push_back(*mine);
+  return out;
+}
+
 bool divergence_watch::disputed(const at_index& votes) const {
   return votes.own && std::any_of(votes.claims.begin(), votes.claims.end(),
                                   [&](const auto& claim) { return claim.second != *votes.own; });

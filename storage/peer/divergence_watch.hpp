@@ -74,6 +74,9 @@ public:
   outcome step(steady_ms now, log_index applied, const lookup& own);
   steady_ms next_timeout() const { return next_tick_; }
 
+  /// What a node that has just come should hear, so that it need not wait for the next checkpoint.
+  std::vector<checkpoint> newest(log_index applied, const lookup& own) const;
+
   /// The newest checkpoint in which a majority of the voters, this node not counted, agrees: what a node that is shipped
   /// the log may trust in.
   std::optional<checkpoint> agreed_by_majority() const;

@@ -42,7 +42,9 @@ wire::PeerAnswerCode wire_code(ec code) {
     case ec::overloaded: return wire::PeerAnswerCode::OVERLOADED;
     case ec::disk_full: return wire::PeerAnswerCode::DISK_FULL;
     case ec::malformed: return wire::PeerAnswerCode::MALFORMED;
-    default: refuse("no such answer to a proposal");
+    case ec::bad_signature: return wire::PeerAnswerCode::BAD_SIGNATURE;
+    case ec::no_possession: return wire::PeerAnswerCode::NO_POSSESSION;
+    default: return wire::PeerAnswerCode::INTERNAL;
   }
 }
 std::optional<ec> code_of(wire::PeerAnswerCode code) {
@@ -52,6 +54,9 @@ std::optional<ec> code_of(wire::PeerAnswerCode code) {
     case wire::PeerAnswerCode::OVERLOADED: return ec::overloaded;
     case wire::PeerAnswerCode::DISK_FULL: return ec::disk_full;
     case wire::PeerAnswerCode::MALFORMED: return ec::malformed;
+    case wire::PeerAnswerCode::BAD_SIGNATURE: return ec::bad_signature;
+    case wire::PeerAnswerCode::NO_POSSESSION: return ec::no_possession;
+    case wire::PeerAnswerCode::INTERNAL: return ec::internal;
   }
   return std::nullopt;
 }
@@ -378,7 +383,7 @@ proposals_answered read(capnp::List<wire::PeerProposalAnswer>::Reader from, fiel
   out.list.reserve(from.size());
   for (auto each : from) {
     const auto code = code_of(each.getCode());
-    fields.insist(code.has_value(), "an answer has one of five codes");
+    fields.insist(code.has_value(), "an answer has a code that this version knows");
     proposals_answered::one one{forward_ticket{each.getTicket()}, code.value_or(ec::malformed),
                                 fields.index(each.getIndex()), fields.term(each.getTerm())};
     fields.pair(one.index, one.term);

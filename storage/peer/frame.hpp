@@ -112,7 +112,7 @@ struct proposals {
 
 /// Leader → follower: where they stand in its log, not necessarily durable or committed yet: they have happened when the
 /// entry applied at `index` has `term`. Or why they were not appended (nothing happened): not_leader, overloaded,
-/// disk_full, malformed.
+/// disk_full, malformed, bad_signature, no_possession; every other code travels as internal.
 struct proposals_answered {
   struct one {
     forward_ticket ticket{};
@@ -173,8 +173,7 @@ struct frame {
 bytes encode(const hello& what);
 result<hello> decode_hello(bytes_view raw);
 
-/// Expects what the limits above allow. Throws std::logic_error for what is never sent: install_snapshot, an answer to a
-/// proposal with another code than those named above.
+/// Expects what the limits above allow. Throws std::logic_error for what is never sent: install_snapshot.
 bytes encode(const frame& what);
 result<frame> decode_frame(bytes_view raw);
 

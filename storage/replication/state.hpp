@@ -56,6 +56,9 @@ struct replicator::state {
   peer::member_memory memory;
   peer::divergence_watch watch;
   bool checkpoint_received = false;
+  /// Ahead of our log, oldest first: a majority of the voters holds these. Entries up to the newest are appended without
+  /// proofs; when one is reached, our chain must be the same, or this node fences itself.
+  std::deque<peer::checkpoint> trusted;
   log_index voters_of{};
   proven_batches proven;
   std::set<std::string> complained;  ///< alarms that were raised and still stand
@@ -97,6 +100,8 @@ struct replicator::state {
   bool believable(const std::string& from, const peer::consensus& said, replicator_turn& out);
   void note_members();
   void compare(steady_ms now, bool advanced, replicator_turn& out);
+  peer::divergence_watch::lookup own_checkpoints() const;
+  void follow_majority();
   void alarm(replicator_turn& out, std::string what);
 
   // -- members (members.cpp) -------------------------------------------------------------------------------------------

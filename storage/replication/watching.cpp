@@ -31,6 +31,9 @@ void replicator::state::take_position(const std::string& from, const peer::frame
   who.position = said;
   who.id = what.from;
   begin_shipment(from, said, out);
+  if (!store->joining())
+    for (const auto& checkpoint : watch.newest(store->applied(), own_checkpoints()))
+      send(out, from, {}, checkpoint);
 }
 
 /// Somebody remembers more of this store than stands in it.
@@ -67,7 +70,7 @@ bool replicator::state::believable(const std::string& from, const peer::consensu
   auto index = append->prev_index;
   for (const auto& e : append->entries) {
     index = next(index);
-    if (e.type != raft::entry_type::command)
+    if (e.type != raft::entry_type::command || (!trusted.empty() && index <= trusted.back().index))
       continue;
     if (auto here = index <= end.last ? store->find_record(index) : std::nullopt; here && here->term == e.term)
       continue;  // the same entry stands here already
@@ -89,6 +92,31 @@ void replicator::state::note_members() {
                                core.commit_index(), wall);
 }
 
+peer::divergence_watch::lookup replicator::state::own_checkpoints() const {
+  return [this](log_index index) { return store->checkpoint_at(index); };
+}
+
+/// What a majority of the voters holds needs no proofs: they have checked them. A signature costs 60 us, so an empty node
+/// would need most of its time for what its peers have done already.
+void replicator::state::follow_majority() {
+  constexpr std::size_t trusted_max = 64;
+  while (!trusted.empty() && trusted.front().index <= store->applied()) {
+    const auto here = store->find_record(trusted.front().index);
+    if (!here || here->chain != trusted.front().chain) {
+      fenced = error{ec::corrupt, "the log that was shipped to this node differs at index " +
+                                    to_string(trusted.front().index) + " from what a majority of the voters holds. Next: "
+                                    "signet recover --config FILE --name " + options.node};
+      return;
+    }
+    trusted.pop_front();
+  }
+  if (!checkpoint_received || leads() || trusted.size() >= trusted_max)
+    return;
+  auto ahead = trusted.empty() ? store->consensus().last_index() : trusted.back().index;
+  if (auto agreed = watch.agreed_by_majority(); agreed && agreed->index > ahead)
+    trusted.push_back(*agreed);
+}
+
 void replicator::state::compare(steady_ms now, bool advanced, replicator_turn& out) {
   if (store->joining())
     return;
@@ -100,11 +128,13 @@ void replicator::state::compare(steady_ms now, bool advanced, replicator_turn& o
       if (member.role == raft::member_role::voter)
         voters.push_back(member.address);
     watch.set_voters(std::move(voters));
+    checkpoint_received = true;  // what was heard before may count now
   }
   if (!advanced && !checkpoint_received && watch.next_timeout() > now)
     return;
+  follow_majority();
   checkpoint_received = false;
-  auto found = watch.step(now, store->applied(), [this](log_index index) { return store->checkpoint_at(index); });
+  auto found = watch.step(now, store->applied(), own_checkpoints());
   for (const auto& checkpoint : found.tell)
     for (const auto& [node, each] : known.all())
       if (each.linked && known.member(node))

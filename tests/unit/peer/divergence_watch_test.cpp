@@ -300,6 +300,25 @@ BOOST_AUTO_TEST_CASE(a_peer_that_floods_checkpoints_gets_few_answers_and_little_
   BOOST_TEST(looked <= 500u * watch_options{}.held_per_peer_max);
 }
 
+BOOST_AUTO_TEST_CASE(who_has_just_come_hears_the_newest_checkpoint_and_one_that_everybody_has) {
+  node a{"a"};
+  const auto heard = [&] {
+    std::vector<std::uint64_t> out;
+    for (const auto& each : a.watch.newest(log_index{a.applied}, [&](log_index index) { return a.at(index); }))
+      out.push_back(value(each.index));
+    return out;
+  };
+  BOOST_TEST(heard().empty());
+  a.applied = 999;
+  BOOST_TEST((heard() == std::vector<std::uint64_t>{999}));
+  a.applied = 2'000;
+  BOOST_TEST((heard() == std::vector<std::uint64_t>{2'000}));
+  a.applied = 2'345;
+  BOOST_TEST((heard() == std::vector<std::uint64_t>{2'000, 2'345}));
+  a.remembers_from = 2'100;
+  BOOST_TEST((heard() == std::vector<std::uint64_t>{2'345}));
+}
+
 BOOST_AUTO_TEST_CASE(what_a_majority_agrees_on_can_be_trusted_by_who_has_nothing_yet) {
   node d{"d"};
   d.watch.set_voters({"a", "b", "c"});

@@ -230,7 +230,10 @@ BOOST_AUTO_TEST_CASE(proposals_and_their_answers_keep_to_their_limits) {
   BOOST_TEST(refused(of(proposals_answered{})));
   BOOST_TEST(refused(of(proposals_answered{{{forward_ticket{1}, ec::ok, {}, {}}}})));
   BOOST_TEST(refused(of(proposals_answered{{{forward_ticket{1}, ec::overloaded, log_index{1}, term{1}}}})));
-  BOOST_CHECK_THROW(encode(of(proposals_answered{{{forward_ticket{1}, ec::corrupt, {}, {}}}})), std::logic_error);
+  // What no version has a word for.
+  auto other = decode_frame(encode(of(proposals_answered{{{forward_ticket{1}, ec::corrupt, {}, {}}}})));
+  BOOST_REQUIRE(other.has_value());
+  BOOST_TEST((std::get<proposals_answered>(other->body).list[0].code == ec::internal));
 }
 
 BOOST_AUTO_TEST_CASE(payloads_that_share_their_bytes_are_refused) {

@@ -103,12 +103,14 @@ public:
       }
       case 6: {
         peer::proposals_answered out;
-        static constexpr ec refusals[] = {ec::not_leader, ec::overloaded, ec::disk_full, ec::malformed};
+        static constexpr ec refusals[] = {ec::not_leader, ec::overloaded, ec::disk_full,
+                                         ec::malformed, ec::bad_signature, ec::no_possession,
+                                         ec::internal};
         for (auto left = 1 + below(5); left > 0; --left)
           if (coin())
             out.list.push_back({peer::forward_ticket{random_()}, ec::ok, log_index{number()}, term{number()}});
           else
-            out.list.push_back({peer::forward_ticket{random_()}, refusals[below(4)], {}, {}});
+            out.list.push_back({peer::forward_ticket{random_()}, refusals[below(std::size(refusals))], {}, {}});
         return out;
       }
       case 7: return peer::member_assigned{some_id<cluster_id>(), raft::server_id{number()}, some_id<peer::store_id>()};
