@@ -101,7 +101,9 @@ class Log:
             if body.get("kind") == "bot_deployed":
                 self.bots[body["bot"]] = body["name"]
             if body.get("kind") in ("bot_committed", "bot_dead_lettered"):
-                self.committed.append(body)
+                replies = (body.get("batch") or {}).get("messages")
+                if not replies or any(m.get("accepted") for m in replies):
+                    self.committed.append(body)  # else: proposed again, and refused whole when it was applied
             if body.get("kind") == "bot_attempted":
                 self.attempts[body["bot"], body["input"]] += 1
             batch = body.get("batch")

@@ -294,10 +294,12 @@ def flap(run, draw):
 
 @fault("namespaces", "cluster")
 def slow_link(run, draw):
-    """256 kbit/s for all that a node sends, to peers and clients."""
+    """256 kbit/s for all that a node sends, to peers and clients, while some long messages go through it."""
     node = draw.choice(run.cluster.nodes)
+    run.canary.write(node)
     node.host.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "256kbit", "burst", "4kb",
                   "latency", "500ms")
+    run.canary.fire(node, 40_000)
     yield draw.uniform(2, 5)
     words = node.host.run("tc", "-s", "qdisc", "show", "dev", "eth0").replace("(", " ").replace(",", " ").split()
     over = int(words[words.index("overlimits") + 1])
@@ -369,14 +371,15 @@ def clock_step(run, draw):
     node = draw.choice(run.cluster.nodes)
     hours = draw.choice((-10, -1, 1, 10))
     node.clock_file.write_text(f"{hours * 3600:+d}")
-    time.sleep(1.2)                    # libfaketime reads the file once a second
-    seen = run.canary.clock_of(node)
+    moved, deadline = 0, time.monotonic() + 8
+    while abs(moved - hours * 3600) > 60 and time.monotonic() < deadline:
+        time.sleep(0.3)                # libfaketime reads the file once a second
+        seen = run.canary.clock_of(node)
+        moved = 0 if seen is None else seen - time.time()
     yield draw.uniform(1, 4)
     node.clock_file.write_text("+0")
     time.sleep(1.2)
-    moved = 0 if seen is None else seen - time.time()
-    right = abs(moved - hours * 3600) < 60
-    return shown("seconds that its clock was moved by", abs(int(moved)) if right else 0, 3000)
+    return shown("seconds that its clock was moved by", abs(int(moved)), 3000)
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------

@@ -411,6 +411,13 @@ class Bad(unittest.TestCase):
     def test_a_fault_that_was_scheduled_and_never_happened(self):
         self.spoil("effect", "no effect", lambda h, d, e: h.remove(line_of(h, "nemesis")))
 
+    def test_a_commit_of_a_bot_that_was_proposed_again_and_refused_passes(self):
+        history, dumps, entries = good()
+        again = copy.deepcopy(entries[4]["entry"])
+        again["batch"]["messages"][0]["accepted"] = False
+        entries.append({"index": 7, "hash": "h7", "previous": "h6", "applied": True, "events": [], "entry": again})
+        self.assertEqual(check.check(history, dumps, entries).render(), [])
+
     def test_kills_that_hit_nothing(self):
         def how(h, d, e):
             next(l for l in h if l["kind"] == "killed")["t"] = 5
