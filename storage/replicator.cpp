@@ -254,6 +254,7 @@ replicator_turn replicator::turn(steady_ms now, wall_ms wall, const early_frames
   for (auto& frame : s.frames_of(std::move(done.messages)))
     out.frames.push_back(std::move(frame));
   s.nudge(out);
+  s.ask_positions(now, out);
   s.ship(now, out);
   s.note_members();
   s.compare(now, done.advanced, out);

@@ -39,6 +39,7 @@ struct known_peer {
   raft::server_id id{};                    ///< last one it has spoken under; 0: none yet
   std::optional<peer::position> position;  ///< what it told last over this link
   bool quarantined = false;                ///< what it told is not to be trusted: nothing of it goes to consensus
+  steady_ms asked{};                       ///< for its position, by the leader
   std::optional<steady_ms> heard;
   taken_numbers proposals;                 ///< its forward tickets
   log_index commit_told{};                 ///< the highest commit index that was sent to it over this link

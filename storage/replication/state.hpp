@@ -98,6 +98,7 @@ struct replicator::state {
   void take_position(const std::string& from, const peer::frame& what, const peer::position& said, replicator_turn& out);
   void take_reminder(const std::string& from, const peer::rolled_back& said);
   bool believable(const std::string& from, const peer::consensus& said, replicator_turn& out);
+  void ask_positions(steady_ms now, replicator_turn& out);
   void note_members();
   void compare(steady_ms now, bool advanced, replicator_turn& out);
   peer::divergence_watch::lookup own_checkpoints() const;

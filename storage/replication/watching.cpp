@@ -82,6 +82,18 @@ bool replicator::state::believable(const std::string& from, const peer::consensu
   return true;
 }
 
+/// What a node tells when its link comes up may be lost; the leader needs it. Its heartbeats are turns often enough.
+void replicator::state::ask_positions(steady_ms now, replicator_turn& out) {
+  if (!leads())
+    return;
+  for (const auto& [node, each] : known.all()) {
+    if (!each.linked || each.position || value(each.asked) + ask_position_every_ms > value(now))
+      continue;
+    known[node].asked = now;
+    send(out, node, {}, peer::position_asked{});
+  }
+}
+
 void replicator::state::note_members() {
   if (!leads())
     return;

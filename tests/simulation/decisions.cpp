@@ -122,6 +122,14 @@ public:
     });
     some(deed::hand_over, {400, 2'000}, [&](chance& how, decision& d) { d.a = how.below(out_.frame.nodes); });
 
+    if (swarm_.percent(15)) {
+      f.left_behind.clear();  // one node less is all that a small cluster can do without
+      some(deed::lost_disk, {1'000, 4'000}, [&](chance& how, decision& d) {
+        d.a = node(how);
+        d.lasts = stretch(how, 300);
+      });
+    }
+
     // Faults of the network.
     some(deed::isolate, {600, 3'000}, [&](chance& how, decision& d) {
       d.a = node(how);

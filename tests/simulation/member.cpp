@@ -11,18 +11,18 @@ using namespace storage;
 
 namespace {
 
-std::string name_of(std::size_t node) { return "n" + std::to_string(node + 1); }
+std::string name_of(std::size_t node) { return "n" + std::to_string(node); }
 raft::server_id founder_id(std::size_t node) { return raft::server_id{node + 1}; }
 
 /// The number in a name that name_of() has made.
-std::size_t node_of(const std::string& name) { return std::stoul(name.substr(1)) - 1; }
+std::size_t node_of(const std::string& name) { return std::stoul(name.substr(1)); }
 
 replica_options options_of(const member_options& from) {
   replica_options out;
   out.directory = from.directory;
   out.map_bytes = 64ULL << 20;
   out.readers_max = 8;
-  out.consensus.self = founder_id(from.node);
+  out.expected_cluster = the_cluster;
   out.consensus.election_timeout_ms = from.frame.election_timeout_ms;
   out.consensus.heartbeat_ms = from.frame.heartbeat_ms;
   out.consensus.in_flight_entries_max = from.frame.in_flight_entries_max;
@@ -41,9 +41,18 @@ void member::found(const member_options& options) {
     members.push_back({founder_id(i), name_of(i), raft::member_role::voter});
   chance random{options.frame.seed, 11, options.node};
   auto how = options_of(options);
+  how.consensus.self = founder_id(options.node);
   how.random = &random;
   if (auto done = replica_store::found(how, {the_cluster, members}); !done)
     throw finding("founding: " + render(done.error()));
+}
+
+void member::make_blank(const member_options& options) {
+  chance random{options.frame.seed, 13, options.node * 1'000 + options.life};
+  auto how = options_of(options);
+  how.random = &random;
+  if (auto done = replica_store::make_blank(how, the_cluster); !done)
+    throw finding("recovering: " + render(done.error()));
 }
 
 member::member(const member_options& options, steady_ms now, wall_ms wall) : node_{options.node} {
@@ -95,16 +104,18 @@ shown member::show() const {
   out.node = node_;
   out.id = picture.self;
   out.role = picture.role;
+  out.store = &software_->store();
+  if (software_->joining())
+    return out;
   out.term = picture.term;
   out.voted_for = software_->consensus().voted_for();
   out.sole_voter = software_->consensus().sole_voter();
   out.committed = picture.committed;
   out.applied = picture.applied;
   out.state_hash = picture.state_hash;
-  out.store = &software_->store();
   return out;
 }
-bool member::leads_surely() const { return software_->consensus().leads_surely(); }
+bool member::leads_surely() const { return !software_->joining() && software_->consensus().leads_surely(); }
 environment& member::store() const { return software_->store(); }
 
 } // namespace signet::simulation

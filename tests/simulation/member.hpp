@@ -26,6 +26,8 @@ class member {
 public:
   /// All founders' stores are made with the same words.
   static void found(const member_options& options);
+  /// What `signet recover` leaves where a store was lost.
+  static void make_blank(const member_options& options);
   /// Throws what the disk throws.
   member(const member_options& options, steady_ms now, wall_ms wall);
 
@@ -46,6 +48,11 @@ public:
   /// `early` takes what leaves before the commit.
   turned turn(steady_ms now, wall_ms wall, const std::function<void(sent_frame)>& early);
   steady_ms next_timeout() const;
+
+  /// What an operator does whose node is not what it should be: adds it, or makes it vote.
+  void order(const storage::member_order& what, steady_ms now) { (void)software_->order(what, now); }
+  storage::cluster_picture cluster() const { return software_->cluster(); }
+  bool joining() const { return software_->joining(); }
 
   shown show() const;
   bool leads_surely() const;

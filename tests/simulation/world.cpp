@@ -14,9 +14,13 @@ namespace {
 
 constexpr wall_ms noon{1'700'000'000'000};
 constexpr micros settle_within = 10'000 * ms;
+/// The same when a node has to be taken in again, whose order may have been lost with a leader.
+constexpr micros recover_within = 60'000 * ms;
 /// How often the views of one node are compared with the model while faults go on.
 constexpr micros views_every = 200 * ms;
 constexpr std::uint64_t events_max = 2'000'000;
+/// So many turns of one node in 100 ms are a loop, not work.
+constexpr std::uint64_t spinning_turns = 3'000;
 
 /// What a crash at a commit throws. No exception of the product, so nothing in it takes notice.
 struct power_gone {};
@@ -105,6 +109,7 @@ wall_ms world::wall(const node& x) const {
 }
 wall_ms world::true_time() const { return wall_ms{value(noon) + now_ / 1000}; }
 micros world::world_time(const node& x, steady_ms at) const {
+  at = std::min(at, steady_ms{value(steady(x)) + 60'000});  // "never" is a long way off
   auto passed = static_cast<double>(value(at)) - 1'000;
   return static_cast<micros>(std::max(0.0, std::ceil(passed * 1000 / x.speed))) + 1;
 }
@@ -221,6 +226,11 @@ void world::turn(node& x) {
     return;
   }
   ++counts_.turns;
+  if (now_ / (100 * ms) != x.turns_in)
+    x.turns_there = 0;
+  x.turns_in = now_ / (100 * ms);
+  if (++x.turns_there > spinning_turns)
+    throw finding(node_name(x.number) + " takes turn after turn without an end");
   member::turned done;
   auto at_once = [&](sent_frame what) { send(x.number, std::move(what)); };
   if (inside(x, [&] { done = x.software->turn(steady(x), wall(x), at_once); }))
@@ -364,6 +374,51 @@ void world::insist_again(std::shared_ptr<errand> what) {
       default: throw finding("a proposal was answered with: " + render(outcome.error()));
     }
   });
+}
+
+/// The disk is gone. Never while another node is still without: that is one fault too many for any log.
+void world::lose_disk(node& x, micros down_for) {
+  if (std::any_of(nodes_.begin(), nodes_.end(), [](const node& each) { return each.recovering; }))
+    return;
+  if (x.software)
+    fell(x, down_for, "loses its disk");
+  std::filesystem::remove_all(x.directory);
+  judge_.lost_disk(x.number);
+  x.recovering = true;
+  ++x.life;
+  running_ = nullptr;
+  member::make_blank(options_of(x));
+  at(now_ + down_for, [this, number = x.number] { start_node(number); });
+}
+
+/// The operator: a node that was taken out and did not come back by itself is added again.
+void world::operate() {
+  auto leader = find_leader();
+  if (!leader || nodes_[*leader].paused_until > now_)
+    return;
+  auto& at_work = nodes_[*leader];
+  auto picture = at_work.software->cluster();
+  for (auto& x : nodes_) {
+    if (!x.recovering || !x.software)
+      continue;
+    auto place = std::find_if(picture.members.begin(), picture.members.end(),
+                              [&](const member_picture& each) { return each.node == node_name(x.number); });
+    bool member_now = place != picture.members.end() && !x.software->joining() && x.software->show().id == place->id;
+    if (member_now && place->role == raft::member_role::voter) {
+      if (place->match > picture.self.applied || place->match == picture.self.last)
+        x.recovering = false;
+      continue;
+    }
+    if (picture.change)
+      continue;
+    member_order order{member_order::kind::add, node_name(x.number), true};
+    if (member_now)
+      order = {member_order::kind::promote, node_name(x.number)};
+    else if (place != picture.members.end())
+      continue;  // the leader recovers it by itself
+    if (inside(at_work, [&] { at_work.software->order(order, steady(at_work)); }))
+      wake(at_work, now_);
+  }
 }
 
 /// The bot runs where somebody leads: claims its inputs, and handles each with one entry that holds its effects.
@@ -633,7 +688,7 @@ void world::do_deed(const decision& planned) {
           wake(from, now_);
       }
       break;
-    case deed::lost_disk:
+    case deed::lost_disk: lose_disk(*x, d.lasts); break;
     case deed::rolled_back: break;
   }
 }
@@ -650,6 +705,8 @@ void world::run() {
       if (up(which))
         judge_.check_views(store(which));
     });
+  for (micros when = 500 * ms; when < frame_.faults_end; when += 500 * ms)
+    at(when, [this] { operate(); });
   run_until(frame_.faults_end);
   heal_and_settle();
 }
@@ -665,6 +722,9 @@ bool world::all_well(std::string* why_not) {
     return no("nobody leads");
   if (unanswered_ > 0)
     return no(std::to_string(unanswered_) + " proposals are not answered");
+  for (const auto& x : nodes_)
+    if (x.recovering)
+      return no(node_name(x.number) + " has not recovered");
   auto best = nodes_[*leader].software->show();
   for (const auto& x : nodes_) {
     if (!x.software)
@@ -722,12 +782,15 @@ void world::heal_and_settle() {
     }
   std::string why = "nothing was tried";
   bool well = false;
-  while (!well && now_ < begun + settle_within) {
+  auto within = std::any_of(nodes_.begin(), nodes_.end(), [](const node& x) { return x.recovering; }) ? recover_within
+                                                                                                    : settle_within;
+  while (!well && now_ < begun + within) {
     run_until(now_ + 50 * ms);
+    operate();
     well = fresh == 0 && all_well(&why);
   }
   if (!well)
-    throw finding("10 s after the faults ended all is not well: " +
+    throw finding(std::to_string(within / ms / 1'000) + " s after the faults ended all is not well: " +
                   (fresh > 0 ? std::to_string(fresh) + " new entries are not committed; " + why : why));
   counts_.healed_in = now_ - begun;
   bool first = true;

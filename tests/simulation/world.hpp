@@ -115,12 +115,14 @@ private:
     std::filesystem::path directory;
     std::unique_ptr<member> software;
     std::uint64_t life = 0, next_turn = 0;
+    std::uint64_t turns_in = 0, turns_there = 0;  ///< which 100 ms, and how many turns in them
     micros turn_at = 0, busy_until = 0, paused_until = 0;
     double speed = 1;
     std::int64_t wall_step_ms = 0;
     micros slow_commit = 0;
     int disk_full = 0;
     bool stays_down = false;
+    bool recovering = false;  ///< its disk was lost, and it does not vote again yet
     std::vector<armed_disk> armed;
     std::map<storage::proposal_ticket, asked> waiting;
     bot_runner bot;
@@ -140,6 +142,8 @@ private:
   void fell(node& x, micros down_for, const std::string& why);
   static void on_commit(storage::commit_moment when, const std::filesystem::path& directory);
   void bot_tick(std::size_t node);
+  void lose_disk(node& x, micros down_for);
+  void operate();
   // network
   struct link {
     std::uint64_t connection = 0;  ///< the newest; frames of older ones are lost
