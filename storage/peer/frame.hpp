@@ -3,7 +3,8 @@
 // (messages/schema/peer.capnp). Links carry the bytes and know nothing of what they mean, but for hello, the first frame
 // of every connection.
 //
-// A frame may be lost, doubled, delayed or overtaken by any other: nothing here relies on order. The sender's NODE NAME is
+// A frame may be lost, doubled, delayed or overtaken by any other: nothing here relies on order, but that the first
+// frame of a connection, the sender's position, comes in before the others (member_memory). The sender's NODE NAME is
 // not in the frame: the link has proved it by its key. Server ids are in it, because a node that lost its disk comes back
 // under the same name with another id, and what was meant for the old one must not reach the new one.
 //

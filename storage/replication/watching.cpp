@@ -98,8 +98,9 @@ void replicator::state::note_members() {
   if (!leads())
     return;
   const auto& core = store->consensus();
+  // 0: it has acknowledged nothing in this term, and may not even know of it.
   for (const auto& member : core.members())
-    if (member.id != core.leader())
+    if (member.id != core.leader() && core.match_index(member.id) != log_index{})
       memory.note_acknowledged(member.address, member.id, core.current_term(), core.match_index(member.id),
                                core.commit_index(), wall);
 }

@@ -28,7 +28,7 @@ replica_options options_of(const member_options& from) {
   out.consensus.in_flight_entries_max = from.frame.in_flight_entries_max;
   out.consensus.pre_vote = from.frame.pre_vote;
   out.consensus.seed = static_cast<std::uint32_t>(chance{from.frame.seed, 10, from.node * 1'000 + from.life}.next());
-  out.start_tail_entries = 1'000;  // the log is not shipped to who is far behind: nobody is
+  out.start_tail_entries = from.frame.start_tail_entries;
   out.measure = from.measure;
   return out;
 }

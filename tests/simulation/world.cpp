@@ -501,6 +501,7 @@ void world::dial(std::size_t from, std::size_t to, micros after) {
       return dial(from, to, 20 * ms + mine.life.below(60 * ms));
     mine.up = true;
     ++mine.connection;
+    mine.opened.reset();
     if (traced())
       say(node_name(from) + " has dialed " + node_name(to));
     x.software->link_up(to, steady(x));
@@ -551,12 +552,16 @@ void world::send(std::size_t from, sent_frame what) {
   auto quick = 200 + how.below(800);
   auto late = how.unit();
   auto later = how.below(20 * ms);
-  if (way.cut > 0 || way.muted > 0 || lost || !way.up)
+  const bool first = !way.opened;
+  if (!way.up || (!first && (way.cut > 0 || way.muted > 0 || lost)))
     return;
   auto arrives = now_ + quick;
   if (delay_ != 0)
     arrives += static_cast<micros>(-std::log(1 - late) * static_cast<double>(delay_));
   arrives = std::max(arrives, way.held_until);
+  if (first)
+    way.opened = arrives;
+  arrives = std::max(arrives, *way.opened);
   if (!reordering_)
     arrives = std::max(arrives, way.last_arrival);
   way.last_arrival = std::max(arrives, way.last_arrival);

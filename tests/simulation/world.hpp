@@ -6,7 +6,7 @@
 //   disks     LMDB in memory. A crash leaves what was committed; crashes happen between turns and at commits, before
 //             them and behind them. (What a power cut leaves of a commit is tests/system/crash.)
 //   network   frames may be lost, doubled, late, overtaken, or held. Each node dials each other one and sends on what it has
-//             dialed; a cut ends that link after a while at either side, or is never noticed
+//             dialed, and its first frame is never overtaken; a cut ends that link after a while at either side, or is never noticed
 //   clocks    each node has its own: another speed, and a wall clock that jumps
 //   clients   publish, sign, send again what was not answered with the identical bytes, move cursors, open and close
 //             sessions; some write two messages under one number. A bot runs where somebody leads
@@ -151,6 +151,7 @@ private:
     int cut = 0;      ///< how many faults stop frames here
     int muted = 0;    ///< the same, unnoticed
     micros cut_since = 0, held_until = 0, last_arrival = 0;
+    std::optional<micros> opened;  ///< when the first frame of this connection arrives: before all others, as links see to it
     chance frames, life;
     link(std::uint64_t seed, std::uint64_t which) : frames{seed, 5, which}, life{seed, 7, which} {}
   };
