@@ -1,12 +1,14 @@
-// How fast an empty follower takes over a log that its leader ships: frames decoded, proofs and chain checked or not, records
-// and effects written, synced. The leader is a list of entries in memory. Prints one line a case; CPU seconds are told
-// beside the wall clock, because the latter says little on a machine that does something else as well.
+// How fast an empty follower takes over a log. First the follower alone, the leader being a list of entries in memory: frames
+// decoded, proofs checked or not, records and effects written, synced. Then a whole cluster of three replicators in this
+// one thread, where the third one was never there: whatever shipping takes on both sides but the network. Prints one line a
+// case; CPU seconds are told beside the wall clock, because the latter says little on a machine that does something else
+// as well.
 //
 // Usage: bench_catch_up [entries] [directory, default: the system's for temporary files]
 
 #include "storage/entry_proofs.hpp"
 #include "storage/peer/frame.hpp"
-#include "storage/replica_store.hpp"
+#include "storage/replicator.hpp"
 #include "tests/support/view_world.hpp"
 
 #include <chrono>
@@ -126,6 +128,119 @@ void run(const char* kind, const std::vector<raft::entry>& log, std::size_t mess
   std::fflush(stdout);
 }
 
+/// Replicators that hear each other at once, as bytes; one millisecond passes for each round.
+struct cluster {
+  struct node {
+    replicator_options options;
+    std::unique_ptr<replicator> running;
+    double cpu = 0;
+  };
+  testing::scratch_directory scratch;
+  std::map<std::string, node> nodes;
+  std::vector<std::tuple<std::string, std::string, bytes>> on_the_way;
+  std::uint64_t now = 1'000;
+  testing::seeded_random random{5};
+
+  cluster(const cluster_id& id, const char* base) : scratch{base} {
+    for (const auto& member : members) {
+      auto& each = nodes[member.address];
+      each.options.node = member.address;
+      each.options.store.directory = scratch.path() / member.address;
+      each.options.store.map_bytes = 8ULL << 30;
+      each.options.store.start_tail_entries = 257;
+      each.options.store.consensus.seed = static_cast<std::uint32_t>(value(member.id));
+      each.options.store.consensus.self = member.id;
+      each.options.store.measure = [] { return space{8ULL << 30, 0, 100ULL << 30, 50ULL << 30}; };
+      if (!replica_store::found(each.options.store, {id, members}))
+        std::abort();
+      each.options.store.consensus.self = {};
+    }
+  }
+  void start(const std::string& name) {
+    auto& each = nodes.at(name);
+    each.running.reset();
+    random.fill(each.options.process.raw);
+    each.options.first_forward = random.below(1 << 30);
+    each.running = must(replicator::open(each.options, steady_ms{now}, wall_ms{1'700'000'000'000}));
+    for (auto& [other, there] : nodes)
+      if (other != name && there.running) {
+        each.running->link_up(other, steady_ms{now});
+        there.running->link_up(name, steady_ms{now});
+      }
+  }
+  void round() {
+    ++now;
+    for (auto& [from, to, raw] : std::exchange(on_the_way, {})) {
+      const auto begin = cpu_seconds();
+      auto& there = nodes.at(to);
+      if (there.running)
+        there.running->receive(from, must(peer::decode_frame(raw)));
+      there.cpu += cpu_seconds() - begin;
+    }
+    for (auto& [name, each] : nodes) {
+      if (!each.running)
+        continue;
+      const auto begin = cpu_seconds();
+      const auto send = [&, from = name](std::vector<outgoing_frame> frames) {
+        for (auto& frame : frames)
+          on_the_way.emplace_back(from, frame.to, encode(frame.what));
+      };
+      auto done = each.running->turn(steady_ms{now}, wall_ms{1'700'000'000'000}, send);
+      send(std::move(done.frames));
+      for (const auto& alarm : done.alarms)
+        std::printf("alarm: %s\n", alarm.c_str());
+      each.cpu += cpu_seconds() - begin;
+    }
+  }
+  replicator* leader() {
+    for (auto& [name, each] : nodes)
+      if (each.running && each.running->consensus().leads_surely())
+        return each.running.get();
+    return nullptr;
+  }
+};
+
+void run_cluster(const char* kind, const std::vector<raft::entry>& log, const char* base) {
+  cluster three{cluster_id{{1}}, base};
+  three.start("a");
+  three.start("b");
+  while (three.leader() == nullptr)
+    three.round();
+  for (std::size_t next = 2; next < log.size();) {
+    for (int i = 0; i < 500 && next < log.size(); ++i)
+      if (auto* leads = three.leader(); leads != nullptr && leads->propose({share(bytes{log[next].payload}), false, true},
+                                                                         steady_ms{three.now}))
+        ++next;
+    three.round();
+  }
+  const auto everywhere = [&] {
+    log_index last{};
+    for (auto& [name, each] : three.nodes)
+      if (each.running)
+        last = std::max(last, each.running->consensus().last_index());
+    return std::all_of(three.nodes.begin(), three.nodes.end(),
+                       [&](auto& x) { return !x.second.running || x.second.running->applied() == last; });
+  };
+  while (!everywhere())
+    three.round();
+  for (const auto* name : {"a", "b"})
+    three.start(name);  // so that they remember little
+  for (int i = 0; i < 5'000 || three.leader() == nullptr; ++i)
+    three.round();
+  three.start("c");
+  for (auto& [name, each] : three.nodes)
+    each.cpu = 0;
+  const auto cpu = cpu_seconds(), wall = wall_seconds();
+  while (!everywhere())
+    three.round();
+  const auto used = cpu_seconds() - cpu, passed = wall_seconds() - wall;
+  const auto n = static_cast<double>(value(three.nodes["c"].running->applied()));
+  const auto lead = three.leader() == three.nodes["a"].running.get() ? "a" : "b";
+  std::printf("%-7s whole cluster, one thread: %8.0f entries/s; per CPU second %8.0f in all, %8.0f of the follower, %8.0f of "
+              "the leader\n",
+              kind, n / passed, n / used, n / three.nodes["c"].cpu, n / three.nodes[lead].cpu);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -140,5 +255,7 @@ int main(int argc, char** argv) {
   }
   run("batches", large, 64, base, 8, false);
   run("batches", small, 1, base, 8, true);
+  run_cluster("events", events, base);
+  run_cluster("batches", small, base);
   return 0;
 }
