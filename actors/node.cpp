@@ -6,6 +6,7 @@
 #include "actors/delivery/cursors.hpp"
 #include "actors/fanout/fanout.hpp"
 #include "actors/founding.hpp"
+#include "actors/peering.hpp"
 #include "actors/replica/replica.hpp"
 #include "actors/security/security.hpp"
 #include "actors/sender/sender.hpp"
@@ -39,11 +40,18 @@ using supervision::starting;
 using supervision::worker;
 constexpr auto status_patience = 2s;
 constexpr auto drain_patience = 5s;
+constexpr auto node_table_period = 1s;
+constexpr auto hand_over_patience = 2s;
 
 [[noreturn]] void stop_process(int code, const std::string& why) {
   // Nothing may be committed after a failed write or sync, so nothing is tidied up either.
-  spdlog::critical("{} reason=\"{}\" exit={} next=\"{}, then start the node again; what was acknowledged is durable\"",
-                   code == 71 ? "storage_failed" : "defect", why, code, code == 71 ? "check the disk" : "keep and report the lines above");
+  if (code == 72)
+    spdlog::critical("fenced reason=\"{}\" exit=72 next=\"keep the data directory for whoever looks into it, then: signet recover "
+                     "--config FILE --name NODE; the other nodes go on\"", why);
+  else
+    spdlog::critical("{} reason=\"{}\" exit={} next=\"{}, then start the node again; what was acknowledged is durable\"",
+                     code == 71 ? "storage_failed" : "defect", why, code,
+                     code == 71 ? "check the disk" : "keep and report the lines above");
   spdlog::shutdown();
   std::_Exit(code);
 }
@@ -91,19 +99,28 @@ bridge_settings bridge_settings_from(const node_settings& settings) {
 }
 
 /// FRONT DOOR: holds the bridge while it runs. Last in the tree: whenever something in front of it is started anew, so
-/// is the bridge, and every client attaches anew to actors that live.
+/// is the bridge, and every client attaches anew to actors that live. On a node that is still joining it waits for
+/// membership and a leader first.
 struct front_door_state {
   static inline const char* name = "front door";
   std::shared_ptr<bridge> held;
+  std::function<std::shared_ptr<bridge>()> open;
   ~front_door_state() {
     if (held)
       held->stop();
   }
 };
-caf::behavior front_door(caf::stateful_actor<front_door_state>* self, std::shared_ptr<bridge> held) {
+caf::behavior front_door(caf::stateful_actor<front_door_state>* self, std::shared_ptr<bridge> held,
+                         std::function<std::shared_ptr<bridge>()> open, replica_actor replica) {
   supervision::guard(self);
   self->state.held = std::move(held);
-  return {[](tick_atom) {}};
+  self->state.open = std::move(open);
+  if (!self->state.held)
+    caf::anon_send(replica, watch_atom_v, caf::actor_cast<caf::actor>(self));
+  return {[self](const leadership& now) {
+    if (!self->state.held && now.majority)
+      self->state.held = self->state.open();
+  }};
 }
 
 } // namespace
@@ -114,7 +131,9 @@ struct node::state {
   node_settings settings;
   cluster_id cluster;
   std::shared_ptr<const signing_key> key;
-  std::shared_ptr<storage::replica_store> store;
+  std::shared_ptr<storage::replicator> store;
+  std::shared_ptr<const signing_key> link_key;
+  std::unique_ptr<peering> peers;  // null: this node stands alone
   std::shared_ptr<admission> gate;
   caf_config config;
   std::optional<caf::actor_system> system;
@@ -128,15 +147,18 @@ struct node::state {
 
   std::unique_ptr<admin_server> admin;
   std::atomic<bool> stopping{false}, gave_up{false};
+  std::atomic<bool> joining{false};  // until the door has been opened
   bool stopped = false;
   std::thread watcher;
 
   std::vector<supervision::child_spec> children();
   caf::actor open_door(starting& at);
+  void tell_first_door(const status& opened);
   caf::actor child(const char* id);
   std::string status_json();
   std::pair<bool, std::string> readiness();
   void watch();
+  void give_up_leadership();
 };
 
 /// The tree, in the order in which a message travels, so that each child may hold the handles of those in front of it.
@@ -145,10 +167,20 @@ std::vector<supervision::child_spec> node::state::children() {
   std::vector<supervision::child_spec> out;
   // Never restarted: its failure has ended the process already.
   out.push_back(worker("replica", "replica", [this](starting& at) {
-    return at.self().spawn<caf::detached>(replica, replica_services{store, &system_clock(), stop_process});
+    auto handle = at.self().spawn<caf::detached>(
+      replica, replica_services{store, &system_clock(), stop_process, peers ? peers->wire() : nullptr});
+    if (peers)
+      if (auto linked = peers->start(*link_key, handle); !linked) {
+        tell_first_door(linked);
+        throw std::runtime_error(render(linked.error()));
+      }
+    return handle;
   }));
-  out.push_back(worker("security", "security", [](starting& at) {
-    return at.self().spawn(security, at.get<replica_actor>("replica"));
+  out.push_back(worker("security", "security", [this](starting& at) {
+    auto handle = at.self().spawn(security, at.get<replica_actor>("replica"));
+    if (peers)
+      peers->report_to(handle);
+    return handle;
   }));
   out.push_back(worker("fan-out", "fan-out", [disk](starting& at) {
     auto handle = at.self().spawn(fanout, disk);
@@ -202,19 +234,33 @@ caf::actor node::state::open_door(starting& at) {
   services->node_key = key;
   services->cluster = cluster;
   services->gate = gate;
-  auto made = std::make_shared<bridge>(bridge_settings_from(settings));
-  auto opened = made->start(make_session_maker(*system, services));
-  if (opened) {
-    std::lock_guard lock(door_mutex);
-    door = made;
-  }
-  if (!first_door_told) {  // after the door stands: whoever waits asks at once where it listens
-    first_door_told = true;
+  auto open = [this, services] {
+    auto made = std::make_shared<bridge>(bridge_settings_from(settings));
+    auto opened = made->start(make_session_maker(*system, services));
+    if (opened) {
+      std::lock_guard lock(door_mutex);
+      door = made;
+    }
+    tell_first_door(opened);  // after the door stands: whoever waits asks at once where it listens
+    if (!opened)
+      throw std::runtime_error(render(opened.error()));
+    if (joining.exchange(false))
+      for (const auto& each : made->listening())
+        spdlog::info("joined listening={}://{}:{}", scheme_of(each.kind), each.address, each.port);
+    return made;
+  };
+  std::shared_ptr<bridge> made;
+  if (joining)
+    tell_first_door({});
+  else
+    made = open();
+  return at.self().spawn<caf::detached>(front_door, made, std::function<std::shared_ptr<bridge>()>{open},
+                                        services->replica);
+}
+
+void node::state::tell_first_door(const status& opened) {
+  if (!std::exchange(first_door_told, true))
     first_door.set_value(opened);
-  }
-  if (!opened)
-    throw std::runtime_error(render(opened.error()));
-  return at.self().spawn<caf::detached>(front_door, made);
 }
 
 node::node(std::unique_ptr<state> s) : state_{std::move(s)} {}
@@ -240,11 +286,29 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
   if (!*standing)
     if (auto founded = found_alone(settings); !founded)
       return tl::make_unexpected(founded.error());
-  auto opened = storage::replica_store::open(how, system_clock().steady(), system_clock().wall());
+  storage::replicator_options replicating;
+  replicating.store = how;
+  replicating.node = settings.name;
+  replicating.process = random_id<peer::process_id>(system_random());
+  std::array<std::uint8_t, 8> drawn;
+  system_random().fill(drawn);
+  replicating.first_forward = read_u64(drawn.data());
+  auto opened = storage::replicator::open(replicating, system_clock().steady(), system_clock().wall());
   if (!opened)
     return tl::make_unexpected(opened.error());
   s->store = std::move(*opened);
   s->cluster = s->store->picture().cluster;
+  s->joining = s->store->joining();
+  if (const auto* own = settings.own(); own && !own->link.empty()) {
+    auto link_key = load_link_key(settings);
+    if (!link_key)
+      return tl::make_unexpected(link_key.error());
+    s->link_key = std::make_shared<const signing_key>(std::move(*link_key));
+    s->peers = std::make_unique<peering>(settings, s->cluster, options.config, replicating.process);
+  } else if (s->store->picture().role != raft::role::leader) {
+    return fail(ec::configuration, "the store in " + settings.data.string() + " belongs to a cluster of several nodes; set nodes." +
+                                     settings.name + ".link");
+  }
   if (auto marked = remember_founding(settings, s->cluster); !marked)
     return tl::make_unexpected(marked.error());
 
@@ -287,10 +351,35 @@ void node::state::watch() {
   caf::scoped_actor self(*system);
   self->monitor(root);
   bool ended = false;
-  self->receive_while([&] { return !ended; })([&](const caf::down_msg&) { ended = true; });
+  while (!ended)
+    self->receive([&](const caf::down_msg&) { ended = true; }, caf::after(node_table_period) >> [&] {
+      if (peers)
+        peers->reread_if_changed();
+    });
   if (!stopping) {
     gave_up = true;
     ::kill(::getpid(), SIGTERM);  // wakes wait()
+  }
+}
+
+/// So that the others need not wait until they miss this node.
+void node::state::give_up_leadership() {
+  caf::scoped_actor self(*system);
+  const auto replica = caf::actor_cast<replica_actor>(child("replica"));
+  if (!replica)
+    return;
+  bool asked = false;
+  self->request(replica, status_patience, hand_over_asked{}).receive([&](caf::unit_t) { asked = true; }, [](const caf::error&) {});
+  const auto until = std::chrono::steady_clock::now() + hand_over_patience;
+  while (asked && std::chrono::steady_clock::now() < until) {
+    self->request(replica, status_patience, status_asked{})
+      .receive([&](const std::string& text) {
+                 const auto said = nlohmann::json::parse(text, nullptr, false);
+                 asked = said.value("role", "") == "leader" || said.value("leader", "").empty();
+               },
+               [&](const caf::error&) { asked = false; });
+    if (asked)
+      std::this_thread::sleep_for(20ms);
   }
 }
 
@@ -306,12 +395,18 @@ std::pair<bool, std::string> node::state::readiness() {
   if (stopping)
     return {false, "stopping"};
   caf::scoped_actor self(*system);
-  std::string role = "the replica does not answer";
+  std::string role = "the replica does not answer", leader;
   if (auto handle = child("replica"))
     self->request(handle, status_patience, status_asked{})
-      .receive([&](const std::string& text) { role = nlohmann::json::parse(text, nullptr, false).value("role", role); },
+      .receive([&](const std::string& text) {
+                 const auto said = nlohmann::json::parse(text, nullptr, false);
+                 role = said.value("role", role);
+                 leader = said.value("leader", leader);
+               },
                [](const caf::error&) {});
-  return {role == "leader", role == "leader" ? "ready" : "not ready: " + role};
+  if (joining)
+    return {false, "not ready: joining; on a node of the cluster: signet cluster add " + settings.name};
+  return {!leader.empty(), !leader.empty() ? "ready" : "not ready: " + role + " without a leader"};
 }
 
 std::string node::state::status_json() {
@@ -351,6 +446,9 @@ std::string node::state::status_json() {
     out["security_events"] = events;
     out["bots"] = bots;
   }
+  out["joining"] = joining.load();
+  if (peers)
+    out["links"] = nlohmann::json::parse(peers->picture(), nullptr, false);
   std::lock_guard lock(door_mutex);
   if (door) {
     const auto& counters = door->counters();
@@ -379,6 +477,7 @@ std::vector<node::listening_at> node::listening() const {
     }
   return out;
 }
+bool node::joining() const { return state_->joining; }
 std::vector<node::hosted_bot> node::bots() const { return state_->hosted; }
 const cluster_id& node::cluster() const { return state_->cluster; }
 const public_key& node::node_key() const { return state_->key->public_half(); }
@@ -434,6 +533,8 @@ void node::stop() {
     for (const char* id : {"cursors", "security"})
       if (auto handle = s.child(id))
         self->request(handle, drain_patience, drain_atom_v).receive([](caf::unit_t) {}, [](const caf::error&) {});
+    if (s.peers)
+      s.give_up_leadership();
   }
   s.admin.reset();
   caf::anon_send_exit(s.root, caf::exit_reason::user_shutdown);
@@ -446,7 +547,10 @@ void node::stop() {
       s.door->stop();
     s.door.reset();
   }
+  if (s.peers)
+    s.peers->stop();
   s.system.reset();
+  s.peers.reset();
   s.store.reset();
   spdlog::info("stopped");
 }

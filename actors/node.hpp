@@ -10,6 +10,7 @@ namespace signet {
 
 struct node_options {
   bool found_if_absent = false;  ///< make a new cluster of one where no store stands; else not_found
+  std::filesystem::path config;  ///< cluster.conf, to read its node table again when it changes; empty: never
 };
 
 class node {
@@ -24,7 +25,10 @@ public:
     std::string url;  ///< mqtt://127.0.0.1:1883
     std::uint16_t port = 0;
   };
+  /// Empty while joining.
   std::vector<listening_at> listening() const;
+  /// Has no server id yet, or no leader since it has one: takes no clients.
+  bool joining() const;
   struct hosted_bot {
     std::string name;
     permalink who;

@@ -16,6 +16,9 @@ CAF_BEGIN_TYPE_ID_BLOCK(signet_messages, first_custom_type_id)
 SIGNET_MESSAGE(submit_batch)
 SIGNET_MESSAGE(batch_answer)
 SIGNET_MESSAGE(propose_entry)
+SIGNET_MESSAGE(peer_frame_arrived)
+SIGNET_MESSAGE(peer_link_changed)
+SIGNET_MESSAGE(hand_over_asked)
 SIGNET_MESSAGE(entry_answer)
 SIGNET_MESSAGE(log_advanced)
 SIGNET_MESSAGE(leadership)
@@ -38,6 +41,9 @@ CAF_END_TYPE_ID_BLOCK(signet_messages)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::submit_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::batch_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::propose_entry)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::peer_frame_arrived)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::peer_link_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::hand_over_asked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::entry_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::log_advanced)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::leadership)
@@ -68,6 +74,9 @@ using replica_actor = caf::typed_actor<
   // ANYBODY: append. Reply: committed and applied at this index; entry_answer.code tells what apply decided.
   // Error: overloaded, disk_full (nothing happened), unknown_outcome, not_leader.
   caf::replies_to<propose_entry>::with<entry_answer>,
+  caf::reacts_to<peer_link_changed>,        // LINKS
+  caf::reacts_to<peer_frame_arrived>,       // LINKS: between up and down of its node
+  caf::replies_to<hand_over_asked>::with<caf::unit_t>,  // NODE, ADMIN. Error: not_leader, configuration
   caf::reacts_to<follow_atom, caf::actor>,  // NODE: tell this FAN-OUT how far the log is applied
   caf::reacts_to<watch_atom, caf::actor>,   // BOT, SESSION REGISTRY: tell me leadership, now and at every change
   caf::reacts_to<turn_atom>,  // INTERNAL: everything that arrived before this belongs to one turn

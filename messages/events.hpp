@@ -7,8 +7,12 @@
 #include "messages/outcome.hpp"
 
 #include <memory>
+#include <string>
 
 namespace signet {
+namespace peer {
+struct frame;  // storage/peer/frame.hpp
+} // namespace peer
 
 /// Immutable bytes, shared between actors without a copy.
 using shared_bytes = std::shared_ptr<const bytes>;
@@ -44,6 +48,25 @@ struct entry_answer {
 struct propose_entry {
   shared_bytes entry;      ///< serialised LogEntry; timeMs is set by the replica
   bool from_reserve = false;  ///< may be written when the disk is nearly full: cursors, closings, security events
+  /// Saying it twice has the effect of saying it once: it is sent again when a leader is lost. Else: unknown_outcome.
+  bool idempotent = false;
+};
+
+/// LINKS → REPLICA: another node says this. The credit goes back when the frame is processed.
+struct peer_frame_arrived {
+  std::string node;  ///< whose key the link has verified
+  std::shared_ptr<peer::frame> frame;
+  std::shared_ptr<const void> credit;
+};
+/// LINKS → REPLICA: what is sent to this node may arrive from now on, or what is under way may be lost.
+struct peer_link_changed {
+  std::string node;
+  bool up = false;
+};
+/// NODE, ADMIN → REPLICA: if this node leads, let another one lead: this, or whoever is furthest. Answered when asked,
+/// not when done.
+struct hand_over_asked {
+  std::string to;  ///< node name; empty: whoever is furthest
 };
 
 /// REPLICA → FAN-OUT: the log is applied up to here. Carries nothing else, so losing one costs nothing.

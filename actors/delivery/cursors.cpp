@@ -64,7 +64,7 @@ void cursors_state::write() {
   auto waiting = std::make_shared<std::vector<caf::typed_response_promise<caf::unit_t>>>();
   if (pending_.empty())
     waiting->swap(drained_);
-  self_->request(replica_, propose_timeout, propose_entry{share(cursors_entry(*moves)), true})
+  self_->request(replica_, propose_timeout, propose_entry{share(cursors_entry(*moves)), true, true})
     .then(
       [this, moves, waiting](const entry_answer&) {
         writing_ = false;

@@ -686,6 +686,7 @@ void links::stop() {
     in->io.stop();  // a name that is being looked up would be waited for
   });
   inside_->thread.join();
+  inside_->handlers = {};  // they hold actors, which may hold us
 }
 
 } // namespace signet

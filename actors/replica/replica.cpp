@@ -1,5 +1,6 @@
 #include "actors/replica/replica.hpp"
 
+#include "actors/links/links.hpp"
 #include "actors/supervision/guard.hpp"
 
 #include <caf/actor_cast.hpp>
@@ -14,6 +15,18 @@ using namespace std::chrono_literals;
 // raft_timeout() of a leader may stay in the past; without a floor the timer would spin.
 constexpr auto tick_after_min = 5ms;
 constexpr auto tick_after_max = 1s;
+
+std::string_view name_of(raft::member_role role) {
+  switch (role) {
+    case raft::member_role::standby:
+      return "standby";
+    case raft::member_role::voter:
+      return "voter";
+    case raft::member_role::spare:
+      return "spare";
+  }
+  return "?";
+}
 
 entry_answer to_answer(storage::entry_result&& from) {
   entry_answer out;
@@ -47,11 +60,15 @@ void replica_state::start(replica_services services) {
   });
   services_ = std::move(services);
   told_ = leads_now();
+  tell_role();
   arm_tick();
 }
 
 replica_actor::behavior_type replica_state::make_behavior() {
   return {[this](const propose_entry& request) { return guarded([&] { return propose(request); }); },
+          [this](const peer_link_changed& what) { guarded([&] { link_changed(what); }); },
+          [this](const peer_frame_arrived& what) { guarded([&] { frame_arrived(what); }); },
+          [this](const hand_over_asked& request) { return guarded([&] { return hand_over(request); }); },
           [this](follow_atom, const caf::actor& fanout) { guarded([&] { follow(fanout); }); },
           [this](watch_atom, const caf::actor& watcher) { guarded([&] { watch(watcher); }); },
           [this](turn_atom) { guarded([&] { turn(); }); },
@@ -73,7 +90,8 @@ auto replica_state::guarded(Verb&& verb) -> decltype(verb()) {
 }
 
 caf::result<entry_answer> replica_state::propose(const propose_entry& request) {
-  auto ticket = services_.store->propose(*request.entry, request.from_reserve);
+  auto ticket = services_.replicator->propose({request.entry, request.from_reserve, request.idempotent},
+                                              services_.clock->steady());
   if (!ticket) {
     ++refused_;
     return to_caf(ticket.error());
@@ -84,6 +102,41 @@ caf::result<entry_answer> replica_state::propose(const propose_entry& request) {
   return promise;
 }
 
+void replica_state::link_changed(const peer_link_changed& what) {
+  const auto now = services_.clock->steady();
+  if (what.up)
+    services_.replicator->link_up(what.node, now);
+  else
+    services_.replicator->link_down(what.node, now);
+  ask_for_turn();
+}
+
+void replica_state::frame_arrived(const peer_frame_arrived& what) {
+  ++frames_in_;
+  services_.replicator->receive(what.node, std::move(*what.frame));
+  credits_.push_back(what.credit);
+  ask_for_turn();
+}
+
+caf::result<caf::unit_t> replica_state::hand_over(const hand_over_asked& request) {
+  auto asked = services_.replicator->hand_over(request.to, services_.clock->steady());
+  if (!asked)
+    return to_caf(asked.error());
+  ask_for_turn();
+  return caf::unit;
+}
+
+void replica_state::send_frames(std::vector<storage::outgoing_frame> frames) {
+  if (!services_.to_peers)
+    return;
+  for (auto& each : frames)
+    // A frame that is dropped here is as good as one lost on the way: whoever needs it asks or says it again.
+    if (services_.to_peers->send(each.to, share(peer::encode(each.what))) == link_sent::queued)
+      ++frames_out_;
+    else
+      ++frames_unsent_;
+}
+
 void replica_state::ask_for_turn() {
   // A message to ourselves closes the batch in front of it: whatever arrives until then shares one commit.
   if (!std::exchange(turn_pending_, true))
@@ -92,8 +145,13 @@ void replica_state::ask_for_turn() {
 
 void replica_state::turn() {
   turn_pending_ = false;
-  auto done = services_.store->turn(services_.clock->steady(), services_.clock->wall());
+  auto credits = std::exchange(credits_, {});
+  auto done = services_.replicator->turn(services_.clock->steady(), services_.clock->wall(),
+                                         [this](auto frames) { send_frames(std::move(frames)); });
   ++turns_;
+  if (done.fenced)
+    services_.fail_stop(72, render(*done.fenced));
+  send_frames(std::move(done.frames));
   // Wake the readers first: what they need to see is durable, and the authors' answers are many.
   if (done.advanced && fanout_)
     self_->send(fanout_, log_advanced{done.applied});
@@ -108,16 +166,19 @@ void replica_state::turn() {
       found->second.deliver(to_caf(answer.outcome.error()));
     waiting_.erase(found);
   }
-  for (const auto& refused : done.refused_messages)
-    spdlog::warn("peer_message_refused reason={}", render(refused));
+  for (const auto& refused : done.refused)
+    spdlog::warn("peer_message_refused reason=\"{}\"", refused);
+  if (done.role_changed)
+    tell_role();
   tell_watchers();
   if (done.more)
     ask_for_turn();
+  arm_tick();  // a new leader's heartbeats come sooner than the election it was waiting for
 }
 
 void replica_state::follow(const caf::actor& fanout) {
   fanout_ = caf::actor_cast<fanout_actor>(fanout);
-  self_->send(fanout_, log_advanced{services_.store->applied()});
+  self_->send(fanout_, log_advanced{services_.replicator->applied()});
 }
 
 void replica_state::watch(const caf::actor& watcher) {
@@ -127,8 +188,10 @@ void replica_state::watch(const caf::actor& watcher) {
 }
 
 leadership replica_state::leads_now() const {
-  const auto& core = services_.store->consensus();
   leadership out;
+  if (services_.replicator->joining())
+    return out;
+  const auto& core = services_.replicator->consensus();
   out.surely = core.leads_surely();
   out.term = value(core.current_term());
   out.majority = out.surely || (core.role() != raft::role::leader && value(core.leader()) != 0);
@@ -144,26 +207,65 @@ void replica_state::tell_watchers() {
     caf::anon_send(each, told_);
 }
 
+void replica_state::tell_role() {
+  const auto now = services_.replicator->cluster();
+  const auto role = now.joining ? std::string{"joining"} : std::string{raft::name(now.self.role)};
+  auto text = role + " term=" + std::to_string(value(now.self.term)) + " leader=" + (now.leader.empty() ? "-" : now.leader);
+  if (text == told_role_)
+    return;
+  told_role_ = std::move(text);
+  spdlog::info("role={} last_index={} committed_index={}", told_role_, value(now.self.last), value(now.self.committed));
+}
+
 void replica_state::tick() {
-  tick_pending_ = false;
-  if (services_.store->next_timeout() <= services_.clock->steady())
+  const auto now = services_.clock->steady();
+  if (value(now) >= armed_for_)  // else one that an earlier one has overtaken
+    tick_pending_ = false;
+  if (services_.replicator->next_timeout() <= now)
     turn();
   arm_tick();
 }
 
 void replica_state::arm_tick() {
-  if (std::exchange(tick_pending_, true))
+  const auto now = value(services_.clock->steady()), due = value(services_.replicator->next_timeout());
+  const auto wanted = std::chrono::milliseconds(due > now ? due - now : 0);
+  const auto after = std::clamp<std::chrono::milliseconds>(wanted, tick_after_min, tick_after_max);
+  const auto at = now + static_cast<std::uint64_t>(after.count());
+  if (std::exchange(tick_pending_, true) && armed_for_ <= at)
     return;
-  const auto now = value(services_.clock->steady()), due = value(services_.store->next_timeout());
-  const auto after = std::chrono::milliseconds(due > now ? due - now : 0);
-  self_->delayed_send(self_, std::clamp<std::chrono::milliseconds>(after, tick_after_min, tick_after_max), tick_atom_v);
+  armed_for_ = at;
+  self_->delayed_send(self_, after, tick_atom_v);
 }
 
 std::string replica_state::status() {
-  auto picture = services_.store->picture();
-  auto space = services_.store->store().measure();
+  const auto whole = services_.replicator->cluster();
+  const auto& picture = whole.self;
+  const auto now = value(services_.clock->steady());
+  auto space = services_.replicator->store().measure();
+  auto members = nlohmann::json::array();
+  for (const auto& each : whole.members) {
+    nlohmann::json one{{"node", each.node}, {"id", value(each.id)}, {"role", name_of(each.role)},
+                       {"self", each.self}, {"leader", each.leader}, {"linked", each.linked}};
+    if (picture.role == raft::role::leader) {
+      one["match_index"] = value(each.match);
+      one["lag_entries"] = each.lag;
+    }
+    if (each.heard)
+      one["heard_ms_ago"] = now - std::min(now, value(*each.heard));
+    members.push_back(std::move(one));
+  }
   return nlohmann::json{{"cluster", picture.cluster.hex()},
-                        {"role", raft::name(picture.role)},
+                        {"node", whole.node},
+                        {"server", value(picture.self)},
+                        {"role", whole.joining ? std::string_view{"joining"} : raft::name(picture.role)},
+                        {"leader", whole.leader},
+                        {"leads_surely", whole.leads_surely},
+                        {"members", members},
+                        {"members_index", value(whole.members_index)},
+                        {"waiting_to_join", whole.waiting_to_join},
+                        {"frames_in", frames_in_},
+                        {"frames_out", frames_out_},
+                        {"frames_unsent", frames_unsent_},
                         {"term", value(picture.term)},
                         {"last_index", value(picture.last)},
                         {"committed_index", value(picture.committed)},

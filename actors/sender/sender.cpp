@@ -123,7 +123,7 @@ caf::result<batch_answer> sender_state::submit(const submit_batch& request) {
   }
 
   auto promise = self_->make_response_promise<batch_answer>();
-  self_->request(services_.replica, propose_timeout, propose_entry{share(batch_entry(*request.raw))})
+  self_->request(services_.replica, propose_timeout, propose_entry{share(batch_entry(*request.raw)), false, true})
     .then(
       [this, promise, ticket = verdict.ticket, root = verified->root(),
        links = std::move(links)](const entry_answer& done) mutable {

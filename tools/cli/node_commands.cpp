@@ -38,13 +38,16 @@ int run_node(const node_settings& settings, const node_options& options, const c
       (void)home::find(flags.home).set_alias(bot.name, bot.who);
   }
   if (flags.json) {
-    print({{"ready", true}, {"node", settings.name}, {"cluster", node.cluster().hex()}, {"node_key", node.node_key().hex()},
+    print({{"ready", !node.joining()}, {"node", settings.name}, {"cluster", node.cluster().hex()}, {"node_key", node.node_key().hex()},
            {"data", std::filesystem::absolute(settings.data).string()}, {"listening", urls}, {"bots", bots}});
   } else {
-    std::cout << paint(colour::green, "ready") << "  node " << settings.name << "  cluster " << node.cluster().hex() << "\n";
+    std::cout << (node.joining() ? paint(colour::yellow, "joining") : paint(colour::green, "ready")) << "  node " << settings.name << "  cluster " << node.cluster().hex() << "\n";
     for (const auto& url : urls)
       std::cout << "  listening on " << url.get<std::string>() << "\n";
     std::cout << "  data in " << std::filesystem::absolute(settings.data).string() << "\n";
+    if (node.joining())
+      std::cout << "  it takes no clients before it is a member; on a node of the cluster: signet cluster add "
+                << settings.name << "\n";
     for (const auto& [name, who] : bots.items())
       std::cout << "  bot " << name << " is " << who.get<std::string>() << "\n";
     if (dev)
@@ -168,7 +171,7 @@ void add_node_commands(CLI::App& app, invocation& call) {
       settings.listen.ws = loopback_port(flags->ws);
     if (dev->count("--no-echo") > 0)
       settings.echo_bot = false;
-    call.code = run_node(settings, {.found_if_absent = true}, call.flags, true);
+    call.code = run_node(settings, {.found_if_absent = true, .config = {}}, call.flags, true);
   });
 
   auto* node_command = app.add_subcommand("node", "run a node as cluster.conf says");
@@ -217,7 +220,7 @@ void add_node_commands(CLI::App& app, invocation& call) {
     else if (grow->parsed())
       call.code = run_grow(*settings, flags->config, call.flags);
     else
-      call.code = run_node(*settings, {}, call.flags, false);
+      call.code = run_node(*settings, {.config = flags->config}, call.flags, false);
   });
 
   auto* config = app.add_subcommand("config", "check a configuration file");

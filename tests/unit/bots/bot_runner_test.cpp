@@ -60,7 +60,7 @@ struct node_of_a_test {
   disk& on;
   virtual_clock clock;
   deterministic_system world;
-  std::shared_ptr<storage::replica_store> store;
+  std::shared_ptr<storage::replicator> store;
   replica_actor writer;
   fanout_actor waker;
   supervision::supervisor_actor root;
@@ -68,7 +68,7 @@ struct node_of_a_test {
 
   node_of_a_test(disk& from, std::uint64_t seed, std::vector<bot_definition> bots) : on{from}, world{seed} {
     clock.world = &world;
-    store = must(storage::replica_store::open(on.options, clock.steady(), clock.wall()));
+    store = must(storage::replicator::open({on.options, "one", {}, {}, 0}, clock.steady(), clock.wall()));
     auto fail_stop = [this](const std::string& why) { disaster = why; };
     writer = world.spawn(replica, replica_services{store, &clock, [fail_stop](int, const std::string& why) { fail_stop(why); }});
     waker = world.spawn(fanout, &store->store());
