@@ -70,7 +70,8 @@ struct node_of_a_test {
     clock.world = &world;
     store = must(storage::replicator::open({on.options, "one", {}, {}, 0}, clock.steady(), clock.wall()));
     auto fail_stop = [this](const std::string& why) { disaster = why; };
-    writer = world.spawn(replica, replica_services{store, &clock, [fail_stop](int, const std::string& why) { fail_stop(why); }});
+    writer = world.spawn(replica, replica_services{store, &clock, [fail_stop](int, const std::string& why) { fail_stop(why); },
+                                                   nullptr});
     waker = world.spawn(fanout, &store->store());
     caf::anon_send(writer, follow_atom_v, caf::actor_cast<caf::actor>(waker));
     bot_services services;
