@@ -447,6 +447,10 @@ std::string node::state::status_json() {
     out["bots"] = bots;
   }
   out["joining"] = joining.load();
+  out["cluster_members"] = nlohmann::json::array();
+  for (const auto& member : out["replica"].value("members", nlohmann::json::array()))
+    if (!member.value("self", false))
+      out["cluster_members"].push_back(member);
   if (peers)
     out["links"] = nlohmann::json::parse(peers->picture(), nullptr, false);
   std::lock_guard lock(door_mutex);

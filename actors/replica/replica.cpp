@@ -244,14 +244,14 @@ std::string replica_state::status() {
   auto space = services_.replicator->store().measure();
   auto members = nlohmann::json::array();
   for (const auto& each : whole.members) {
-    nlohmann::json one{{"node", each.node}, {"id", value(each.id)}, {"role", name_of(each.role)},
+    nlohmann::json one{{"node", each.node}, {"id", value(each.id)}, {"role", name_of(each.role)}, {"voter", each.role == raft::member_role::voter},
                        {"self", each.self}, {"leader", each.leader}, {"linked", each.linked}};
     if (picture.role == raft::role::leader) {
       one["match_index"] = value(each.match);
-      one["lag_entries"] = each.lag;
+      one["lag"] = each.lag;
     }
     if (each.heard)
-      one["heard_ms_ago"] = now - std::min(now, value(*each.heard));
+      one["contact_age_s"] = static_cast<double>(now - std::min(now, value(*each.heard))) / 1'000;
     members.push_back(std::move(one));
   }
   return nlohmann::json{{"cluster", picture.cluster.hex()},

@@ -31,13 +31,17 @@ def attach(identity, member, timeout=30):
 class ThreeNodes(unittest.TestCase):
     def setUp(self):
         self.cluster = Cluster("abc")
-        self.addCleanup(lambda: self.cluster.__exit__(*sys.exc_info()))
         self.cluster.__enter__()
+        self.addCleanup(self.close)
         self.alice, self.bob = envelope.Identity(), envelope.Identity()
         self.leader = self.cluster.leader()
 
+    def close(self):
+        failed = not self._outcome.success
+        self.cluster.__exit__(RuntimeError if failed else None, None, None)
+
     def send(self, client, lane, texts):
-        """One batch; sent again, the identical bytes, until it is answered. Returns the log indexes."""
+        """One batch, all of it accepted. Returns the log indexes."""
         receipt, ack = client.send(Batch(self.alice.devices[0], [lane.next(text.encode()) for text in texts]))
         self.assertEqual(receipt["problem"], "")
         self.assertEqual({outcome["code"] for outcome in receipt["outcomes"]}, {"accepted"})
@@ -134,9 +138,8 @@ class ThreeNodes(unittest.TestCase):
 
     def test_what_status_says_of_links_and_members(self):
         self.cluster.wait_until_all_follow()
-        said = wait_for("round trips", lambda: next(
-            (status for status in [self.leader.status()]
-             if all(peer["round_trip_us"] > 0 for peer in status["links"]["peers"])), None))
+        wait_for("round trips", lambda: all(peer["round_trip_us"] > 0 for peer in self.leader.status()["links"]["peers"]))
+        said = self.leader.status()
         self.assertEqual([peer["state"] for peer in said["links"]["peers"]], ["up", "up"])
         self.assertEqual(said["links"]["refused"], {})
         members = said["replica"]["members"]

@@ -68,7 +68,8 @@ struct node_of_a_test {
 
   node_of_a_test(disk& from, std::uint64_t seed, std::vector<bot_definition> bots) : on{from}, world{seed} {
     clock.world = &world;
-    store = must(storage::replicator::open({on.options, "one", {}, {}, 0}, clock.steady(), clock.wall()));
+    store = must(storage::replicator::open({.store = on.options, .node = "one", .proposals = {}, .changes = {}, .process = {}},
+                                           clock.steady(), clock.wall()));
     auto fail_stop = [this](const std::string& why) { disaster = why; };
     writer = world.spawn(replica, replica_services{store, &clock, [fail_stop](int, const std::string& why) { fail_stop(why); },
                                                    nullptr});
