@@ -253,6 +253,22 @@ BOOST_AUTO_TEST_CASE(every_edited_removed_or_added_row_of_a_view_is_found_and_na
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_a_node_remembers_of_its_peers_is_no_view_but_must_be_readable) {
+  member_seen_row seen;
+  seen.store.raw[0] = 1;
+  seen.server_id = 2;
+  seen.committed = log_index{7};
+  copy_of_sample sound, damaged;
+  sound.change([&](write_txn& txn) { put<table::members_seen>(txn, {"b"}, seen); });
+  BOOST_CHECK_MESSAGE(sound.check().level == verify_level::clean, told(sound.check()));
+  damaged.change([&](write_txn& txn) { txn.put(table::members_seen::ref, as_bytes("b"), as_bytes("too short")); });
+  const auto report = damaged.check();
+  BOOST_CHECK(report.level == verify_level::needs_resync);
+  BOOST_REQUIRE(report.findings.size() == 1);
+  BOOST_CHECK_EQUAL(report.findings[0].kind, "local");
+  BOOST_CHECK_EQUAL(report.findings[0].table, "members_seen");
+}
+
 BOOST_AUTO_TEST_CASE(two_rows_that_changed_places_are_found) {
   const auto& origin = sample::one();
   seeded_random random{12};
