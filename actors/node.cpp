@@ -1,6 +1,7 @@
 #include "actors/node.hpp"
 
 #include "actors/admin/admin_server.hpp"
+#include "actors/admin/metrics.hpp"
 #include "actors/bots/bots.hpp"
 #include "actors/bridge/bridge.hpp"
 #include "actors/delivery/cursors.hpp"
@@ -40,6 +41,9 @@ using supervision::starting;
 using supervision::worker;
 constexpr auto status_patience = 2s;
 constexpr auto drain_patience = 5s;
+constexpr auto operate_patience = 8s;
+/// A node this far behind what it knows to be committed shows its clients a state of some moments ago.
+constexpr std::uint64_t fresh_entries = 1'000;
 constexpr auto node_table_period = 1s;
 constexpr auto hand_over_patience = 2s;
 
@@ -156,7 +160,11 @@ struct node::state {
   void tell_first_door(const status& opened);
   caf::actor child(const char* id);
   std::string status_json();
+  nlohmann::json ask_replica();
+  std::pair<bool, std::string> aliveness();
   std::pair<bool, std::string> readiness();
+  std::string metrics();
+  result<std::string> operate(const std::string& text);
   void watch();
   void give_up_leadership();
 };
@@ -168,7 +176,8 @@ std::vector<supervision::child_spec> node::state::children() {
   // Never restarted: its failure has ended the process already.
   out.push_back(worker("replica", "replica", [this](starting& at) {
     auto handle = at.self().spawn<caf::detached>(
-      replica, replica_services{store, &system_clock(), stop_process, peers ? peers->wire() : nullptr});
+      replica, replica_services{store, &system_clock(), stop_process, peers ? peers->wire() : nullptr,
+                                settings.data / "keys"});
     if (peers)
       if (auto linked = peers->start(*link_key, handle); !linked) {
         tell_first_door(linked);
@@ -325,6 +334,7 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
   }
 
   // 3. the actors; the last of them listens
+  (void)process_picture();  // its start time
   s->gate = std::make_shared<admission>(admission_settings_from(settings));
   s->system.emplace(s->config);
   supervision::supervisor_options rules;
@@ -339,7 +349,10 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
 
   // 4. the operator's window
   auto* at = out->state_.get();
-  auto admin = admin_server::start(settings.data / "admin.sock", {[at] { return at->status_json(); }, [at] { return at->readiness(); }});
+  auto admin = admin_server::start(settings.data / "admin.sock", settings.admin_listen,
+                                   {[at] { return at->status_json(); }, [at] { return at->aliveness(); },
+                                    [at] { return at->readiness(); }, [at] { return at->metrics(); },
+                                    [at](const std::string& text) { return at->operate(text); }});
   if (!admin)
     return tl::make_unexpected(admin.error());
   at->admin = std::move(*admin);
@@ -391,22 +404,69 @@ caf::actor node::state::child(const char* id) {
   return out;
 }
 
+nlohmann::json node::state::ask_replica() {
+  caf::scoped_actor self(*system);
+  nlohmann::json out;
+  if (auto handle = child("replica"))
+    self->request(handle, status_patience, status_asked{})
+      .receive([&](const std::string& text) { out = nlohmann::json::parse(text, nullptr, false); }, [](const caf::error&) {});
+  return out.is_object() ? out : nlohmann::json::object();
+}
+
+/// Whether the replica's loop turns: the rest of a node that is alive is supervised.
+std::pair<bool, std::string> node::state::aliveness() {
+  const bool answers = !ask_replica().empty();
+  return {answers, answers ? "alive" : "the replica does not answer"};
+}
+
 std::pair<bool, std::string> node::state::readiness() {
   if (stopping)
     return {false, "stopping"};
-  caf::scoped_actor self(*system);
-  std::string role = "the replica does not answer", leader;
-  if (auto handle = child("replica"))
-    self->request(handle, status_patience, status_asked{})
-      .receive([&](const std::string& text) {
-                 const auto said = nlohmann::json::parse(text, nullptr, false);
-                 role = said.value("role", role);
-                 leader = said.value("leader", leader);
-               },
-               [](const caf::error&) {});
+  const auto replica = ask_replica();
+  if (replica.empty())
+    return {false, "not ready: the replica does not answer"};
   if (joining)
     return {false, "not ready: joining; on a node of the cluster: signet cluster add " + settings.name};
-  return {!leader.empty(), !leader.empty() ? "ready" : "not ready: " + role + " without a leader"};
+  const auto role = replica.value("role", "");
+  if (replica.value("leader", "").empty() || (role == "leader" && !replica.value("leads_surely", false)))
+    return {false, "not ready: " + role + " without a leader or a majority"};
+  const auto committed = replica.value("committed_index", std::uint64_t{0}), applied = replica.value("applied_index", std::uint64_t{0});
+  if (committed > applied + fresh_entries)
+    return {false, "not ready: " + std::to_string(committed - applied) + " entries behind"};
+  std::lock_guard lock(door_mutex);
+  if (!door || door->listening().empty())
+    return {false, "not ready: not listening"};
+  return {true, "ready"};
+}
+
+std::string node::state::metrics() {
+  auto status = nlohmann::json::parse(status_json(), nullptr, false);
+  status["ready"] = readiness().first;
+  return metrics_text(status);
+}
+
+/// What the operator asks of the cluster; zones are known here, from the node table.
+result<std::string> node::state::operate(const std::string& text) {
+  caf::scoped_actor self(*system);
+  const auto handle = caf::actor_cast<replica_actor>(child("replica"));
+  if (!handle)
+    return fail(ec::internal, "the replica does not run");
+  result<std::string> out = fail(ec::unknown_outcome, "the replica did not answer in time");
+  self->request(handle, operate_patience, operator_asked{text})
+    .receive([&](const std::string& said) { out = said; }, [&](const caf::error& why) { out = tl::make_unexpected(from_caf(why)); });
+  if (!out)
+    return out;
+  auto said = nlohmann::json::parse(*out, nullptr, false);
+  if (!said.is_object() || !said.contains("members"))
+    return out;
+  std::map<std::string, std::string> zones;
+  for (const auto& each : peers ? peers->table() : settings.nodes)
+    zones.emplace(each.name, each.zone);
+  for (auto& each : said["members"])
+    each["zone"] = zones[each.value("node", "")];
+  said["zones_named"] = std::any_of(zones.begin(), zones.end(), [](const auto& each) { return !each.second.empty(); });
+  said.update(zones_of(said["members"], zones));
+  return said.dump();
 }
 
 std::string node::state::status_json() {
@@ -418,6 +478,7 @@ std::string node::state::status_json() {
   out["cluster"] = cluster.hex();
   out["node_key"] = key->public_half().hex();
   out["stopping"] = stopping.load();
+  out["process"] = process_picture();
   for (const char* id : {"replica", "fan-out", "cursors", "senders", "sessions", "security"})
     if (auto handle = child(id))
       self->request(handle, status_patience, status_asked{})
@@ -508,7 +569,8 @@ void node::stop() {
   s.stopped = true;
   s.stopping = true;
   {
-    // In the order of the data path: no new clients, goodbye to those who are here, then write what is gathered.
+    // /readyz says no from here on. In the order of the data path: no new clients; another leader, so that nobody waits for
+    // an election; goodbye to the clients who are here, who come back elsewhere; then write what is gathered.
     std::shared_ptr<bridge> door;
     {
       std::lock_guard lock(s.door_mutex);
@@ -516,6 +578,8 @@ void node::stop() {
     }
     if (door)
       door->stop_accepting();
+    if (s.peers)
+      s.give_up_leadership();
     caf::scoped_actor self(*s.system);
     if (auto registry = s.child("sessions")) {
       self->send(registry, close_sessions{{}, close_reason::shutting_down});
@@ -537,8 +601,6 @@ void node::stop() {
     for (const char* id : {"cursors", "security"})
       if (auto handle = s.child(id))
         self->request(handle, drain_patience, drain_atom_v).receive([](caf::unit_t) {}, [](const caf::error&) {});
-    if (s.peers)
-      s.give_up_leadership();
   }
   s.admin.reset();
   caf::anon_send_exit(s.root, caf::exit_reason::user_shutdown);

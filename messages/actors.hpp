@@ -19,6 +19,7 @@ SIGNET_MESSAGE(propose_entry)
 SIGNET_MESSAGE(peer_frame_arrived)
 SIGNET_MESSAGE(peer_link_changed)
 SIGNET_MESSAGE(hand_over_asked)
+SIGNET_MESSAGE(operator_asked)
 SIGNET_MESSAGE(entry_answer)
 SIGNET_MESSAGE(log_advanced)
 SIGNET_MESSAGE(leadership)
@@ -44,6 +45,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::propose_entry)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::peer_frame_arrived)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::peer_link_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::hand_over_asked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::operator_asked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::entry_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::log_advanced)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::leadership)
@@ -76,7 +78,8 @@ using replica_actor = caf::typed_actor<
   caf::replies_to<propose_entry>::with<entry_answer>,
   caf::reacts_to<peer_link_changed>,        // LINKS
   caf::reacts_to<peer_frame_arrived>,       // LINKS: between up and down of its node
-  caf::replies_to<hand_over_asked>::with<caf::unit_t>,  // NODE, ADMIN. Error: not_leader, configuration
+  caf::replies_to<hand_over_asked>::with<caf::unit_t>,  // NODE. Error: not_leader, configuration
+  caf::replies_to<operator_asked>::with<std::string>,   // ADMIN: the leader's answer, as JSON. Error: see operator_desk
   caf::reacts_to<follow_atom, caf::actor>,  // NODE: tell this FAN-OUT how far the log is applied
   caf::reacts_to<watch_atom, caf::actor>,   // BOT, SESSION REGISTRY: tell me leadership, now and at every change
   caf::reacts_to<turn_atom>,  // INTERNAL: everything that arrived before this belongs to one turn

@@ -69,6 +69,9 @@ struct hand_over_asked {
   std::string to;  ///< node name; empty: whoever is furthest
 };
 
+/// ADMIN → REPLICA: a request of the operator, as JSON (see operator_desk).
+struct operator_asked { std::string text; };
+
 /// REPLICA → FAN-OUT: the log is applied up to here. Carries nothing else, so losing one costs nothing.
 struct log_advanced { log_index index{}; };
 

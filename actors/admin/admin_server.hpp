@@ -1,6 +1,13 @@
 #pragma once
-// ADMIN: HTTP over a Unix socket in the data directory (mode 0600, peers of the same user or root only). Read-only.
-//   GET /status    JSON          GET /healthz   "alive"          GET /readyz   200 or 503, with the reason
+// ADMIN: HTTP, in two windows.
+//   DATA/admin.sock   Unix socket, mode 0600, peers of the same user or root only: everything below
+//   [admin] listen    TCP, off by default, no login: only what is marked *
+//
+//   GET  /status     JSON: everything
+//   GET  /healthz *  200 while the replica's loop turns, else 503
+//   GET  /readyz *   200 while clients are served, else 503; the body says why
+//   GET  /metrics *  Prometheus text; no identities
+//   POST /cluster    {"do": "status" | "add" | "remove" | "transfer", "node": NAME}: JSON, or 409 {"error", "context"}
 // With curl: curl --unix-socket DATA/admin.sock http://signet/status
 
 #include "messages/errors.hpp"
@@ -11,17 +18,25 @@
 
 namespace signet {
 
+/// Each may block for seconds, not longer than the patience of ask_admin, and is called by one window at a time: by two
+/// threads, if both windows are open.
 struct admin_answers {
-  std::function<std::string()> status;              ///< JSON text
+  std::function<std::string()> status;               ///< JSON text
+  std::function<std::pair<bool, std::string>()> alive;
   std::function<std::pair<bool, std::string>()> ready;
+  std::function<std::string()> metrics;
+  std::function<result<std::string>(const std::string&)> cluster;  ///< JSON to JSON
 };
 
-/// Owns one thread. The answers are called on it; they may block for seconds, not longer.
+/// Owns one thread for each window.
 class admin_server {
 public:
-  /// Replaces a socket left behind by a dead process. Errors: io.
-  static result<std::unique_ptr<admin_server>> start(const std::filesystem::path& socket, admin_answers answers);
+  /// Replaces a socket left behind by a dead process. `listen`: host:port, empty: no TCP window. Errors: configuration, io.
+  static result<std::unique_ptr<admin_server>> start(const std::filesystem::path& socket, const std::string& listen,
+                                                     admin_answers answers);
   ~admin_server();
+  /// Where the TCP window stands, for a port of 0; 0: nowhere.
+  std::uint16_t port() const;
 
 private:
   struct state;
@@ -29,7 +44,8 @@ private:
   std::unique_ptr<state> state_;
 };
 
-/// The client side: body of GET `path`. Errors: not_found (no such socket: is the node running?), io.
-result<std::string> ask_admin(const std::filesystem::path& socket, const std::string& path);
+/// The client side: GET `path`, or POST when `body` is given. Errors: not_found (no such socket: is the node running?), io,
+/// and what the node said.
+result<std::string> ask_admin(const std::filesystem::path& socket, const std::string& path, const std::string& body = {});
 
 } // namespace signet

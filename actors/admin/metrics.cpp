@@ -1,8 +1,13 @@
 #include "actors/admin/metrics.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <optional>
 #include <prometheus/text_serializer.h>
+#include <unistd.h>
 
 namespace signet {
 namespace {
@@ -88,6 +93,7 @@ struct keyed {
 };
 constexpr keyed keyed_metrics[] = {
   {"signet_security_events_total", "Security events in the log, by kind", counter, "kind", "/security_events"},
+  {"signet_link_refusals_total", "Connections of nodes that were refused, by reason", counter, "reason", "/links/refused"},
   {"signet_rows", "Rows of the store, by table", gauge, "table", "/rows"},
 };
 
@@ -100,6 +106,7 @@ struct listed {
   const char* list;
   const char* label_from;
   const char* value_from;
+  double unit = 1;  ///< what one of the value is in the unit of the name
 };
 constexpr listed listed_metrics[] = {
   {"signet_peer_linked", "1 while this node can send to the peer", gauge, "peer", "/cluster_members", "node", "linked"},
@@ -110,11 +117,15 @@ constexpr listed listed_metrics[] = {
    "match_index"},
   {"signet_peer_contact_age_seconds", "Since something came in from the peer", gauge, "peer", "/cluster_members", "node",
    "contact_age_s"},
+  {"signet_link_up", "1 while the link stands in both directions", gauge, "peer", "/links/peers", "node", "up"},
+  {"signet_link_round_trip_seconds", "Smoothed", gauge, "peer", "/links/peers", "node", "round_trip_us", 1e-6},
   {"signet_link_sent_bytes_total", "Bytes sent to the peer", counter, "peer", "/links/peers", "node", "sent_bytes"},
   {"signet_link_received_bytes_total", "Bytes received from the peer", counter, "peer", "/links/peers", "node", "received_bytes"},
   {"signet_link_queued_bytes", "Bytes that wait to be sent to the peer", gauge, "peer", "/links/peers", "node", "queued_bytes"},
-  {"signet_link_frames_dropped_total", "Frames dropped because the peer's queue was full", counter, "peer", "/links/peers", "node",
-   "dropped"},
+  {"signet_link_unprocessed_bytes", "Bytes of the peer that wait for the replica", gauge, "peer", "/links/peers", "node",
+   "unprocessed_bytes"},
+  {"signet_link_frames_dropped_total", "Frames to the peer that were lost here", counter, "peer", "/links/peers", "node", "dropped"},
+  {"signet_link_reconnects_total", "How often the link came up again", counter, "peer", "/links/peers", "node", "reconnects"},
   {"signet_bot_pending", "Inbox entries that the bot has not handled", gauge, "bot", "/bots", "name", "pending"},
   {"signet_bot_dead_letters", "Inbox entries that the bot gave up", gauge, "bot", "/bots", "name", "dead_letters"},
   {"signet_bot_attempts", "Attempts at the entry that the bot is at", gauge, "bot", "/bots", "name", "attempts"},
@@ -135,6 +146,25 @@ constexpr histogram_metric histogram_metrics[] = {
 const json* find(const json& from, const char* where) {
   const json::json_pointer at(where);
   return from.contains(at) ? &from.at(at) : nullptr;
+}
+
+/// What the table cannot say: sizes, links as numbers, what is left of a bot's inbox.
+json prepared(const json& status) {
+  auto out = status;
+  const auto members = status.value(json::json_pointer("/replica/members"), json::array());
+  if (!members.empty())
+    out["cluster_size"] = {{"members", members.size()},
+                           {"voters", std::count_if(members.begin(), members.end(),
+                                                    [](const json& each) { return each.value("voter", false); })}};
+  if (const auto links = out.find("links"); links != out.end() && links->is_object() && links->contains("peers"))
+    for (auto& each : (*links)["peers"])
+      each["up"] = each.value("state", "") == "up";
+  if (const auto bots = out.find("bots"); bots != out.end() && bots->is_array())
+    for (auto& each : *bots) {
+      const auto inbox = each.value("inbox", std::uint64_t{0});
+      each["pending"] = inbox - std::min(inbox, each.value("position", std::uint64_t{0}));
+    }
+  return out;
 }
 
 std::optional<double> number_of(const json* from) {
@@ -199,7 +229,23 @@ private:
 };
 } // namespace
 
-std::string metrics_text(const json& status) {
+json process_picture() {
+  static const auto start = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  json out{{"start_time_s", start}};
+  std::ifstream statm("/proc/self/statm");
+  if (std::uint64_t size = 0, resident = 0; statm >> size >> resident)
+    out["resident_bytes"] = resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::error_code failed;
+  std::size_t open = 0;
+  for (std::filesystem::directory_iterator each("/proc/self/fd", failed), end; !failed && each != end; each.increment(failed))
+    ++open;
+  if (!failed)
+    out["open_fds"] = open;
+  return out;
+}
+
+std::string metrics_text(const json& given) {
+  const auto status = prepared(given);
   page out;
   out.add("signet_build_info", "1, with the version of this program", gauge, 1, "version", status.value("version", ""));
   const auto replica = status.value("replica", json::object());
@@ -218,7 +264,8 @@ std::string metrics_text(const json& status) {
     if (const auto* found = find(status, each.list); found && found->is_array())
       for (const auto& item : *found)
         if (item.is_object() && item.contains(each.value_from))
-          out.add(each.name, each.help, each.type, number_of(&item[each.value_from]), each.label, item.value(each.label_from, ""));
+          if (const auto value = number_of(&item[each.value_from]))
+            out.add(each.name, each.help, each.type, *value * each.unit, each.label, item.value(each.label_from, ""));
   for (const auto& each : histogram_metrics)
     if (const auto* found = find(status, each.where); found && found->is_object())
       out.add_histogram(each, *found);

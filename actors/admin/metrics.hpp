@@ -15,6 +15,9 @@ namespace signet {
 /// `status` as node::status_json gives it; parts that are missing (an actor did not answer) are left out.
 std::string metrics_text(const nlohmann::json& status);
 
+/// Of this process: {"resident_bytes", "open_fds", "start_time_s"}, for a status.
+nlohmann::json process_picture();
+
 /// A histogram as it travels inside a status.
 template <std::size_t N>
 nlohmann::json to_json(const histogram<N>& from) {

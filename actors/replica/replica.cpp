@@ -1,5 +1,7 @@
 #include "actors/replica/replica.hpp"
 
+#include "actors/admin/metrics.hpp"
+#include "actors/bots/bot_keys.hpp"
 #include "actors/links/links.hpp"
 #include "actors/supervision/guard.hpp"
 
@@ -59,6 +61,10 @@ void replica_state::start(replica_services services) {
     std::erase_if(watchers_, [&](const caf::actor& each) { return each.address() == down.source; });
   });
   services_ = std::move(services);
+  std::array<std::uint8_t, 8> drawn;
+  system_random().fill(drawn);
+  desk_.emplace(*services_.replicator, read_u64(drawn.data()));
+  has_secret_ = services_.keys_directory.empty() || load_cluster_secret(services_.keys_directory).has_value();
   told_ = leads_now();
   tell_role();
   arm_tick();
@@ -69,6 +75,7 @@ replica_actor::behavior_type replica_state::make_behavior() {
           [this](const peer_link_changed& what) { guarded([&] { link_changed(what); }); },
           [this](const peer_frame_arrived& what) { guarded([&] { frame_arrived(what); }); },
           [this](const hand_over_asked& request) { return guarded([&] { return hand_over(request); }); },
+          [this](const operator_asked& request) { return guarded([&] { return operate(request); }); },
           [this](follow_atom, const caf::actor& fanout) { guarded([&] { follow(fanout); }); },
           [this](watch_atom, const caf::actor& watcher) { guarded([&] { watch(watcher); }); },
           [this](turn_atom) { guarded([&] { turn(); }); },
@@ -97,7 +104,7 @@ caf::result<entry_answer> replica_state::propose(const propose_entry& request) {
     return to_caf(ticket.error());
   }
   auto promise = self_->make_response_promise<entry_answer>();
-  waiting_.emplace(static_cast<std::uint64_t>(*ticket), promise);
+  waiting_.emplace(static_cast<std::uint64_t>(*ticket), waiting_proposal{promise, std::chrono::steady_clock::now()});
   ask_for_turn();
   return promise;
 }
@@ -108,6 +115,8 @@ void replica_state::link_changed(const peer_link_changed& what) {
     services_.replicator->link_up(what.node, now);
   else
     services_.replicator->link_down(what.node, now);
+  if (what.up)
+    ask_for_secret(what.node);
   ask_for_turn();
 }
 
@@ -124,6 +133,55 @@ caf::result<caf::unit_t> replica_state::hand_over(const hand_over_asked& request
     return to_caf(asked.error());
   ask_for_turn();
   return caf::unit;
+}
+
+caf::result<std::string> replica_state::operate(const operator_asked& request) {
+  auto promise = self_->make_response_promise<std::string>();
+  operators_.emplace(desk_->ask(request.text, services_.clock->steady()), promise);
+  answer_operators();
+  ask_for_turn();  // what it began, or sent to the leader
+  return promise;
+}
+
+void replica_state::answer_operators() {
+  for (auto& each : desk_->answers(services_.clock->steady())) {
+    auto found = operators_.find(each.number);
+    if (found == operators_.end())
+      continue;
+    if (each.what)
+      found->second.deliver(std::move(*each.what));
+    else
+      found->second.deliver(to_caf(each.what.error()));
+    operators_.erase(found);
+  }
+}
+
+/// The first founder has made the secret of the cluster; a node that has a link belongs to it, so it is given on request.
+void replica_state::ask_for_secret(const std::string& node) {
+  if (has_secret_)
+    return;
+  secret_asked_ = services_.clock->steady();
+  if (services_.replicator->send(node, peer::secret_asked{}))
+    ask_for_turn();
+}
+
+void replica_state::share_secret(const storage::peer_request& what) {
+  if (services_.keys_directory.empty())
+    return;
+  if (std::holds_alternative<peer::secret_asked>(what.what)) {
+    if (auto standing = load_cluster_secret(services_.keys_directory)) {
+      peer::secret given;
+      standing->copy_to(given.key);
+      if (services_.replicator->send(what.from, given))
+        ask_for_turn();
+    }
+  } else if (const auto* given = std::get_if<peer::secret>(&what.what); given && !has_secret_) {
+    if (auto kept = keep_cluster_secret(services_.keys_directory, root_secret::from_bytes(given->key)); !kept)
+      spdlog::error("cluster_secret_not_kept from={} reason=\"{}\"", what.from, render(kept.error()));
+    else
+      spdlog::info("cluster_secret_received from={}", what.from);
+    has_secret_ = load_cluster_secret(services_.keys_directory).has_value();
+  }
 }
 
 void replica_state::send_frames(std::vector<storage::outgoing_frame> frames) {
@@ -155,19 +213,33 @@ void replica_state::turn() {
   // Wake the readers first: what they need to see is durable, and the authors' answers are many.
   if (done.advanced && fanout_)
     self_->send(fanout_, log_advanced{done.applied});
+  const auto now = std::chrono::steady_clock::now();
+  if (!done.answers.empty())
+    turn_entries_.observe(static_cast<double>(done.answers.size()));
   for (auto& answer : done.answers) {
     auto found = waiting_.find(static_cast<std::uint64_t>(answer.ticket));
     if (found == waiting_.end())
       continue;
     ++answers_;
+    commit_seconds_.observe(now - found->second.since);
     if (answer.outcome)
-      found->second.deliver(to_answer(std::move(*answer.outcome)));
+      found->second.promise.deliver(to_answer(std::move(*answer.outcome)));
     else
-      found->second.deliver(to_caf(answer.outcome.error()));
+      found->second.promise.deliver(to_caf(answer.outcome.error()));
     waiting_.erase(found);
   }
   for (const auto& refused : done.refused)
     spdlog::warn("peer_message_refused reason=\"{}\"", refused);
+  for (const auto& each : done.requests) {
+    desk_->receive(each, services_.clock->steady());
+    share_secret(each);
+  }
+  for (const auto& each : done.changes) {
+    desk_->note(each);
+    spdlog::info("members_changed order={} node={} outcome=\"{}\"", storage::name(each.order.what), each.order.node,
+                 each.outcome ? "done" : render(each.outcome.error()));
+  }
+  answer_operators();
   if (done.role_changed)
     tell_role();
   tell_watchers();
@@ -277,6 +349,10 @@ std::string replica_state::status() {
                         {"disk_free_bytes", space.disk_free_bytes},
                         {"map_bytes", space.map_bytes},
                         {"map_used_bytes", space.map_used_bytes},
+                        {"mailbox", self_->mailbox().size()},
+                        {"commit_seconds", to_json(commit_seconds_)},
+                        {"sync_seconds", to_json(services_.replicator->store().commit_times())},
+                        {"turn_entries", to_json(turn_entries_)},
                         {"turns", turns_},
                         {"answers", answers_},
                         {"refused", refused_}}

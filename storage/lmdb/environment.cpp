@@ -312,6 +312,7 @@ struct environment::state {
   env_ptr env;
   descriptor writer_lock;
   handles tables{};
+  latency_histogram commits{latency_bounds};
   std::atomic<bool> failed = false;  // a write or commit went wrong: nobody may write again
 
   // Reset read transactions that keep their reader slot: to renew one costs a tenth of beginning one.
@@ -563,10 +564,12 @@ void write_txn::commit() {
   s.split.commit_first(s.owner->env.get(), s.owner->tables, txn);
 #endif
   s.txn = nullptr;  // freed by mdb_txn_commit, whatever it returns
+  const auto begun = std::chrono::steady_clock::now();
   if (int rc = mdb_txn_commit(txn); rc != 0 && !SIGNET_BUG("COMMIT_BLIND")) {
     s.owner->failed = true;
     give_up(rc, "commit");
   }
+  s.owner->commits.observe(std::chrono::steady_clock::now() - begun);
 #ifdef SIGNET_TEST_HOOKS
   tell_commit(commit_moment::after, s.owner->options);
 #endif
@@ -672,6 +675,8 @@ write_txn environment::write() {
   }
   return write_txn{std::make_unique<read_txn::state>(state_.get(), txn, true)};
 }
+
+const latency_histogram& environment::commit_times() const { return state_->commits; }
 
 space environment::measure() const {
   MDB_envinfo about{};

@@ -9,6 +9,7 @@
 // Failures: opening returns a result. After that every failure throws storage_failure, and the process must stop:
 // after a failed fdatasync LMDB goes on as if nothing had happened, so nobody may commit again.
 
+#include "messages/histogram.hpp"
 #include "messages/bytes.hpp"
 #include "messages/errors.hpp"
 
@@ -155,6 +156,8 @@ public:
   read_txn read() const;
   write_txn write();
   space measure() const;
+  /// How long commits took since it was opened: written and synced. For metrics; the writing thread alone.
+  const latency_histogram& commit_times() const;
   /// Drops reader slots of killed processes; call at start and each minute. Returns how many.
   int clear_stale_readers();
   /// A compact consistent copy into an empty directory.

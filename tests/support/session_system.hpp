@@ -126,6 +126,10 @@ inline replica_actor::behavior_type play_replica(replica_actor::pointer, played_
             out.identity = applied.identity;
             return out;
           },
+          [](const peer_link_changed&) {},
+          [](const peer_frame_arrived&) {},
+          [](const hand_over_asked&) { return caf::unit; },
+          [](const operator_asked&) { return std::string{"{}"}; },
           [](follow_atom, const caf::actor&) {},
           [play](watch_atom, const caf::actor& watcher) { caf::anon_send(watcher, play->leads); },
           [](turn_atom) {},

@@ -24,6 +24,7 @@ void add_node(CLI::App& command, invocation& call);
 void example(CLI::App& command, const std::string& text);
 
 void add_node_commands(CLI::App& app, invocation& call);      // dev, node, config
+void add_cluster_commands(CLI::App& app, invocation& call);   // cluster
 void add_identity_commands(CLI::App& app, invocation& call);  // id, token
 void add_message_commands(CLI::App& app, invocation& call);   // send, inbox, encode, decode
 void add_data_commands(CLI::App& app, invocation& call);      // log, verify, status

@@ -16,7 +16,7 @@ namespace {
 
 struct data_flags {
   std::string data = "signet-data";
-  bool tree = false, contents = false;
+  bool tree = false, contents = false, ready = false;
   std::uint64_t from = 1, limit = 0;
   std::vector<std::string> heads;
 };
@@ -115,7 +115,21 @@ void print_tree(const nlohmann::json& node, int depth) {
   }
 }
 
+/// For scripts that wait: exit code 0 or 1.
+int ready(const data_flags& flags, const common_flags& common) {
+  auto answer = ask_admin(std::filesystem::path(flags.data) / "admin.sock", "/readyz");
+  if (!answer)
+    return report(answer.error().code == ec::io ? error{ec::not_leader, answer.error().context} : answer.error(), common);
+  if (common.json)
+    print({{"ready", true}});
+  else
+    std::cout << "ready\n";
+  return exit_good;
+}
+
 int status(const data_flags& flags, const common_flags& common) {
+  if (flags.ready)
+    return ready(flags, common);
   auto answer = ask_admin(std::filesystem::path(flags.data) / "admin.sock", "/status");
   if (!answer)
     return report(answer.error(), common);
@@ -166,6 +180,7 @@ void add_data_commands(CLI::App& app, invocation& call) {
   verified->callback([flags, &call] { call.code = verify(*flags, call.flags); });
   auto* shown = app.add_subcommand("status", "what a running node on this machine is doing");
   shown->add_option("--data", flags->data, "its data directory")->capture_default_str()->option_text("DIR");
+  shown->add_flag("--ready", flags->ready, "only whether clients are served: exit code 0 or 1");
   shown->add_flag("--tree", flags->tree, "with the supervision tree");
   add_json(*shown, call);
   example(*shown, "signet status --data signet-data --tree");

@@ -38,6 +38,7 @@ int run(int argc, char** argv) {
              "  signet COMMAND --help           every command shows an example\n"
              "Exit codes: 0 done, 1 refused, 70 a defect, 71 input or output, 72 fenced, 73 a flag or a file makes no sense.");
   add_node_commands(app, call);
+  add_cluster_commands(app, call);
   add_identity_commands(app, call);
   add_message_commands(app, call);
   add_data_commands(app, call);

@@ -19,13 +19,17 @@ json node_status() {
           {"ready", true},
           {"replica",
            {{"role", "leader"}, {"term", 7}, {"last_index", 120}, {"committed_index", 119}, {"applied_index", 118},
-            {"disk_low", false}, {"disk_free_bytes", 1'000'000}, {"refused", 3}, {"sync_seconds", to_json(sync)}}},
+            {"disk_low", false}, {"disk_free_bytes", 1'000'000}, {"refused", 3}, {"sync_seconds", to_json(sync)},
+            {"members", {{{"node", "a"}, {"voter", true}}, {{"node", "b"}, {"voter", true}}, {{"node", "c"}, {"voter", false}}}}}},
           {"cluster_members",
-           {{{"node", "b"}, {"linked", true}, {"voter", true}, {"lag", 2}, {"contact_age_s", 0.05}},
-            {{"node", "c"}, {"linked", false}, {"voter", false}, {"lag", 99}}}},
+           {{{"node", "b"}, {"voter", true}, {"linked", true}, {"lag", 2}, {"contact_age_s", 0.25}},
+            {{"node", "c"}, {"voter", false}, {"linked", false}, {"lag", 99}}}},
+          {"links",
+           {{"peers", {{{"node", "b"}, {"state", "up"}, {"sent_bytes", 5'000}, {"dropped", 1}}, {{"node", "c"}, {"state", "waiting"}}}},
+            {"refused", {{"wrong_key", 4}}}}},
           {"security_events", {{"login_failed", 5}, {"key_collision", 1}}},
           {"connections", {{"open", 10}, {"strangers", 2}, {"malformed", 4}}},
-          {"bots", {{{"name", "echo"}, {"pending", 1}, {"dead_letters", 0}, {"attempts", 0}}}}};
+          {"bots", {{{"name", "echo"}, {"inbox", 8}, {"position", 7}, {"dead_letters", 0}, {"attempts", 0}}}}};
 }
 
 bool has_line(const std::string& text, const std::string& line) {
@@ -47,7 +51,10 @@ BOOST_AUTO_TEST_CASE(what_an_operator_watches_is_there) {
                            "signet_peer_linked{peer=\"c\"} 0", "signet_security_events_total{kind=\"login_failed\"} 5",
                            "signet_connections_strangers 2", "signet_refusals_total{kind=\"malformed\"} 4",
                            "signet_refusals_total{kind=\"proposal\"} 3", "signet_disk_low 0", "signet_bot_pending{bot=\"echo\"} 1",
-                           "signet_ready 1"})
+                           "signet_ready 1", "signet_peer_voter{peer=\"c\"} 0", "signet_peer_contact_age_seconds{peer=\"b\"} 0.25",
+                           "signet_cluster_voters 2", "signet_cluster_members 3", "signet_link_up{peer=\"b\"} 1",
+                           "signet_link_up{peer=\"c\"} 0", "signet_link_sent_bytes_total{peer=\"b\"} 5000",
+                           "signet_link_refusals_total{reason=\"wrong_key\"} 4"})
     BOOST_TEST(has_line(text, line), line);
 }
 
@@ -83,6 +90,7 @@ BOOST_AUTO_TEST_CASE(nothing_that_looks_like_an_identity_becomes_a_label) {
   status["rows"]["a\"b\nc"] = 1;
   status["cluster_members"][0]["node_key"] = canary;
   status["cluster_members"].push_back({{"node", std::string("x-") + canary}, {"linked", true}});
+  status["links"]["peers"][0]["last_error"] = canary;
   status["version"] = canary;
   status["node_key"] = canary;
   status["sessions"] = {{"attached", 1}, {"who", canary}, {canary, 1}};
