@@ -26,6 +26,8 @@ session_settings session_settings_from(const node_settings& settings) {
   out.receive_maximum = static_cast<std::uint16_t>(std::clamp<std::int64_t>(limits.receive_maximum, 1, 0xFFFF));
   out.inbound_bytes_max = std::max(out.inbound_packet_bytes, out.inbound_bytes_max);
   out.output_pause_bytes = static_cast<std::size_t>(limits.output_buffer_bytes) / 2;
+  // What waits and one publish more must fit the buffer, or a client that reads could never get it.
+  out.outbound_packet_bytes = std::min(out.outbound_packet_bytes, out.output_pause_bytes);
   out.batches_per_second = u32(limits.batches_per_second);
   return out;
 }
