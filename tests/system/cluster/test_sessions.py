@@ -130,7 +130,7 @@ class Takeover(Sessions):
         wait_for("ben is known everywhere", lambda: all(
             self.cluster.signet("id", "show", "ben", "--node", each.url, check=False).returncode == 0
             for each in self.cluster.members))
-        first = subprocess.Popen(["mosquitto_sub", "-V", "5", *self.stock("ben", self.a, "sub"), "-t", INBOX, "-F", "%x",
+        first = subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", "-V", "5", *self.stock("ben", self.a, "sub"), "-t", INBOX, "-F", "%x",
                                   "-d"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                  bufsize=1, env={**os.environ, "LC_ALL": "C"})
         self.addCleanup(lambda: first.poll() is None and first.kill())
@@ -194,6 +194,7 @@ class Reading(Sessions):
                 times.sort()
                 print(f"{source.name} -> {target.name}: from publish to delivery p50 {1000 * times[10][0]:.1f} ms, "
                       f"worst {1000 * times[-1][0]:.1f} ms", file=sys.stderr)
+                reader.drain(0.3)  # its last acknowledgement is written
                 reader.disconnect()
             sender.disconnect()
 
