@@ -288,12 +288,12 @@ class Cluster:
     def found(self):
         """Keys first, so that the file can name them; then the store."""
         self.write_configuration()
-        for node in self.nodes:
-            node.init()
+        founded = {node for node in self.nodes if node.init()["founded"]}  # a node alone needs no other's key
         if self.linked:
             self.write_configuration()
             for node in self.nodes:
-                node.init()
+                if node not in founded:
+                    node.init()
         for node in self.nodes:
             node.start()
 
