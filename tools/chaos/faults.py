@@ -412,11 +412,12 @@ def full_disk(run, draw):
     run.cluster.expected = {node.name: [71] for node in nodes}
     yield draw.uniform(1, 4)
     low = sum((node.replica().get("disk_low", True)) for node in nodes if node.running())
-    ended = [node for node in nodes if not node.running()]
     for node in nodes:
         (node.disk / "filler").unlink()
+    time.sleep(1)                    # whoever failed a write is gone by then
     run.cluster.watch_exits()
     run.cluster.expected = {}
+    ended = [node for node in nodes if not node.running()]
     for node in ended:
         node.start()
     return shown("disks with less free than the reserve", sum(f <= leave + 65536 for f in free) if low or ended else 0,
