@@ -209,8 +209,11 @@ class Campaign:
 
 
 def commit():
-    done = subprocess.run(["git", "-C", SOURCE, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+    """Of the tree, with a + if it was changed since (the evidence itself does not count)."""
+    git = ["git", "-C", SOURCE]
+    done = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs/evidence"], capture_output=True)
+    return (done.stdout.strip() or "unknown") + ("+" if changed.returncode else "")
 
 
 def add_to_ledger(harness, seeds, trials, failures, with_effect, minutes, path=LEDGER):

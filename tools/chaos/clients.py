@@ -189,11 +189,12 @@ class Canary:
             author.connection = None
             return None
 
-    def must_be_refused(self, node, limit_s=3):
-        """A write through a node that knows of no leader gets a clear answer: not taken. Records how long that took; the
-        promise is 2 s, the rest is for a busy machine. (A write that an earlier leader may have taken is in doubt and
-        is not answered: none is under way here.)"""
-        wait_for("a node to notice that it has no leader", lambda: not node.replica().get("leader"), 5)
+    def must_be_refused(self, node, limit_s=3, wait=True):
+        """A write through a node that knows of no leader gets a clear answer: not taken. Records how long that took;
+        the promise is 2 s, the rest is for a busy machine. (A write that an earlier leader may have taken is in doubt
+        and is not answered: none is under way here.)"""
+        if wait:
+            wait_for("a node to notice that it has no leader", lambda: not node.replica().get("leader"), 5)
         begun = time.monotonic()
         self.refused[node.name] = None
         index = self.write(node, limit_s + 2)

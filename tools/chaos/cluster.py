@@ -101,11 +101,14 @@ class Node:
 
     def init(self):
         """Makes keys and, once the file names the keys of all founders, the store. May be called again."""
-        done = self.signet("node", "init", "--config", self.conf, "--name", self.name, "--json")
+        done = self.signet("node", "init", "--config", self.conf, "--name", self.name, "--json", check=False)
+        if done.returncode == 1 and "already_exists" in done.stdout:
+            return
+        if done.returncode:
+            raise RuntimeError(f"signet node init: {done.returncode}\n{done.stdout}{done.stderr}")
         said = json.loads(done.stdout.splitlines()[-1])
         self.node_key = said.get("node_key", self.node_key)
         self.link_key = said.get("link_key", self.link_key)
-        return said
 
     def copy_store(self, target):
         """The data directory as it stands, without sockets."""

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+import types
 
 ALL = {}            # name -> function
 NEEDS = {}          # name -> set of: cluster (three nodes or more), namespaces, cuts (by these or by proxies), proxies,
@@ -437,7 +438,7 @@ def lost_disk(run, draw):
     """The store of a node is gone; its keys were in a backup."""
     node = draw.choice(run.cluster.nodes)
     before = node.replica().get("applied_index", 0)
-    node.kill()
+    killed(run, node)
     for path in node.data.glob("*.mdb"):
         path.unlink()
     yield draw.uniform(0, 1)
@@ -463,7 +464,7 @@ def must_fence(run, node, seconds):
 def rolled_back_disk(run, draw):
     """An old copy of the store comes back: the node must fence itself, and is recovered."""
     node = draw.choice(run.cluster.nodes)
-    node.kill()
+    killed(run, node)
     copy = node.directory / "copy"
     node.copy_store(copy)
     copied = max([entry["index"] for entry in node.log() if entry["applied"]], default=0)
@@ -474,7 +475,7 @@ def rolled_back_disk(run, draw):
     while reached <= copied + 5 and time.monotonic() < deadline:
         reached = node.replica().get("applied_index", 0)
         time.sleep(0.05)
-    node.kill()
+    killed(run, node)
     shutil.rmtree(node.data)
     copy.rename(node.data)
     run.cluster.history.write("reset", node=node.name)
@@ -490,7 +491,7 @@ def diverge(run, draw):
     """One bit of the state of a follower differs, with a good check: its peers must notice within 15 s of its
     contact, by majority, and it must fence itself. It is recovered then."""
     node = draw.choice(leader_and_followers(run)[1:])
-    node.kill()
+    killed(run, node)
     done = subprocess.run([os.environ["SIGNET_SPOIL"], node.data], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"chaos_spoil: {done.stderr}")
@@ -506,7 +507,8 @@ def diverge(run, draw):
 
 @fault("namespaces", "cluster", "recover")
 def twin(run, draw):
-    """A second process with the same name, keys and store runs on another host. One of the two must fence itself."""
+    """A second process with the same name, keys and store runs on another host. Either one of the two fences itself,
+    or the second one is kept out by the others: then it answers no write."""
     node = draw.choice(run.cluster.nodes)
     node.stop()
     other = node.twin(20 + run.done % 200)
@@ -517,15 +519,17 @@ def twin(run, draw):
     other.start()
     begun = time.monotonic()
     yield 0
-    while other.running() and node.running() and time.monotonic() < begun + 15:
+    while other.running() and node.running() and time.monotonic() < begun + 3:
         time.sleep(0.02)
     took = int((time.monotonic() - begun) * 1000)
+    if other.running() and node.running():
+        caller = types.SimpleNamespace(name=other.directory.name, address=other.address, node_key=other.node_key)
+        run.canary.must_be_refused(caller, wait=False)
     run.cluster.watch_exits()
     if other.running():
-        original_gave_way = node.process is None
         other.process.kill()
         other.process.wait()
-        other.exited([-signal.SIGKILL] if original_gave_way else [72])
+        other.exited([-signal.SIGKILL])
     else:
         other.exited([72])
     other.host.close()
