@@ -291,12 +291,12 @@ class Cluster:
     def found(self):
         """Keys first, so that the file can name them; then the store."""
         self.write_configuration()
-        founded = {node for node in self.nodes if node.init()["founded"]}  # a node alone needs no other's key
+        for node in self.nodes:
+            node.init()
         if self.linked:
             self.write_configuration()
             for node in self.nodes:
-                if node not in founded:
-                    node.init()
+                node.init()
         for node in self.nodes:
             node.start()
 
