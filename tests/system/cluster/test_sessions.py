@@ -249,6 +249,7 @@ class Minority(Sessions):
         sender = self.attach(alone, alice, "desk")
         lane = sender.lane(bob.permalink)
         self.send(sender, lane, "before")
+        time.sleep(0.5)  # the session in which bob was published is closed: only one of his device stands
         self.cluster.wait_until_all_follow()
         for each in others:
             each.kill()
