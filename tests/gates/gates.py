@@ -73,6 +73,18 @@ for kind in re.findall(r"^\s*([a-z_]+)\s*,", kinds.group(1) if kinds else "", re
     if f"`{kind}`" not in documented and f"| {kind} |" not in documented:
         problems.append(f"security event {kind} does not stand in docs/security-events.md")
 
+# 5b. Every test that the table of MQTT statements names is there, and no statement stands twice.
+conformance = text.get("docs/mqtt-conformance.md", "")
+tests = "".join(text[f] for f in files if f in text and f.startswith("tests/") and f.endswith((".cpp", ".py")))
+for test in sorted(set(re.findall(r"`([a-z0-9_]{12,})`", conformance))):
+    if f"TEST_CASE({test})" not in tests and f"def test_{test}(" not in tests:
+        problems.append(f"docs/mqtt-conformance.md names {test}: no such test")
+statements = []
+for section, first, last in re.findall(r"^\| ([0-9.]+)-([0-9]+)(?: to -([0-9]+))? \|", conformance, re.M):
+    statements += [(section, n) for n in range(int(first), int(last or first) + 1)]
+if not statements or len(set(statements)) != len(statements):
+    problems.append("docs/mqtt-conformance.md: a statement stands twice, or none at all")
+
 # 6. Every source is built by a target: sources live where a CMakeLists.txt globs them.
 built = re.compile(r"^(messages/(envelope/|mqtt/)?[^/]+|storage/(lmdb/|log/|views/|raft/|peer/|replication/)?[^/]+|actors/.+|bots/.+|tools/(cli|bench)/[^/]+"
                    r"|tests/(unit/[^/]+|fuzz|simulation|support|vectors|system/.+)/[^/]+)\.(cpp|c)$")
