@@ -1,6 +1,7 @@
 #include "storage/replica_store.hpp"
 
 #include "messages/entries.hpp"
+#include "messages/failpoints.hpp"
 #include "messages/hooks.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/replica_rows.hpp"
@@ -115,8 +116,10 @@ struct replica_store::state {
       late->commit();
       late.reset();
     }
-    if (!txn)
+    if (!txn) {
+      SIGNET_FAILPOINT("before_txn");
       txn.emplace(env->write());
+    }
     return *txn;
   }
 
@@ -149,6 +152,8 @@ struct replica_store::state {
       out.role_changed = true;
       if (core->role() != raft::role::leader)
         founding_sent = false;
+      else
+        SIGNET_FAILPOINT("on_become_leader");
     }
   }
 
@@ -168,12 +173,14 @@ struct replica_store::state {
   }
 
   void truncate(write_txn& to, log_index from) {
+    SIGNET_FAILPOINT("truncate_before");
     head = event_log::truncate(to, from);
     if (!fresh.empty()) {
       auto keep = from > fresh_first ? value(from) - value(fresh_first) : 0;
       if (keep < fresh.size())
         fresh.resize(keep);
     }
+    SIGNET_FAILPOINT("truncate_after");
   }
 
   void note_time(const raft::entry& e) {
@@ -321,6 +328,7 @@ struct replica_store::state {
   }
 
   void apply_next(write_txn& to) {
+    SIGNET_FAILPOINT("before_apply");
     auto index = next(applied.index);
     raft::entry copied;
     const raft::entry* e = nullptr;
@@ -357,6 +365,7 @@ struct replica_store::state {
         answer(proposal.ticket, proposal.size_bytes, fail(ec::not_leader, "another entry stands in its place"));
     }
     waiting.erase(first, last);
+    SIGNET_FAILPOINT("after_apply");
     if (results_remembered) {
       outcome.index = index;
       recent.push_back(std::move(outcome));
@@ -374,13 +383,20 @@ struct replica_store::state {
         break;
       auto& to = writing();
       auto stored = applied.index;
+      if (!fresh.empty())
+        SIGNET_FAILPOINT("after_entries_before_apply");
       for (std::uint64_t i = 0; i < replayed_per_transaction_max && applied.index < target; ++i)
         apply_next(to);
       if (also_write)
         also_write(to);
       // What waits for no term or vote leaves while this disk works: the leader counts itself only when it is done.
-      if (hand_early && !hard_state_pending && !staged_messages.empty())
+      if (hand_early && !hard_state_pending && !staged_messages.empty()) {
         hand_early(std::exchange(staged_messages, {}));
+        SIGNET_FAILPOINT("after_send_before_commit");
+      }
+      if (hard_state_pending)
+        SIGNET_FAILPOINT("vote_before_commit");
+      SIGNET_FAILPOINT("txn_before_commit");
       // A crash before this commit: nothing of this turn has happened, nobody has been answered, and what peers
       // were sent claims nothing of it.
       // Clients send their unanswered proposals again.
@@ -390,6 +406,9 @@ struct replica_store::state {
         txn->commit();
       // A crash after it: log, term, vote, effects and applied index stand together. Who was not answered asks again
       // and gets the same answer, because apply knows the entry. Peers ask again or are asked again by Raft.
+      SIGNET_FAILPOINT("txn_after_commit");
+      if (hard_state_pending)
+        SIGNET_FAILPOINT("vote_after_commit");
       ++out.commits;
       txn.reset();
       hard_state_pending = false;
@@ -411,6 +430,10 @@ struct replica_store::state {
 
   /// Only with no transaction open: everything staged is durable.
   void hand_out(turn_result& out) {
+    if (!staged_messages.empty())
+      SIGNET_FAILPOINT("after_commit_before_send");
+    if (!staged_answers.empty())
+      SIGNET_FAILPOINT("after_commit_before_ack");
     for (auto& each : staged_answers)
       out.answers.push_back(std::move(each));
     for (auto& each : staged_messages)
@@ -750,9 +773,12 @@ replica_status replica_store::picture() const {
 }
 
 status replica_store::change_members(const raft::configuration& next, steady_ms now) {
+  SIGNET_FAILPOINT("conf_change_before");
   if (joining())
     return fail(ec::not_leader, "this node has not been taken into the cluster yet");
-  return state_->step_between_turns(state_->core->change(next, now), now);
+  auto done = state_->step_between_turns(state_->core->change(next, now), now);
+  SIGNET_FAILPOINT("conf_change_after");
+  return done;
 }
 status replica_store::catch_up(raft::server_id learner, steady_ms now) {
   if (joining())

@@ -185,7 +185,8 @@ result<proposal_ticket> replicator::propose(proposal what, steady_ms now) {
     return fail(ec::not_leader, "this node has not been taken into the cluster yet");
   if (auto good = s.store->proposable(*what.entry, what.from_reserve, s.leads()); !good)
     return tl::make_unexpected(good.error());
-  s.proven.remember(*what.entry);  // whoever proposes has verified it
+  if (!s.leads())
+    s.proven.remember(*what.entry);  // whoever proposes has verified it, and it will come back from the leader
   return s.desk.take(std::move(what), now);
 }
 

@@ -473,7 +473,7 @@ void registry_state::write_closings() {
   const auto count = std::min(closings_.size(), closings_an_entry);
   const std::vector<session_closing> some(closings_.begin(), closings_.begin() + static_cast<std::ptrdiff_t>(count));
   writing_ = true;
-  self_->request(services_.replica, close_patience, propose_entry{share(sessions_closed_entry(some)), true})
+  self_->request(services_.replica, close_patience, propose_entry{share(sessions_closed_entry(some)), true, true})
     .then(
       [this, count](const entry_answer&) {
         writing_ = false;

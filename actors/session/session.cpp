@@ -91,7 +91,7 @@ private:
   void act(out::leave& what);
 
   template <class Answer>
-  void propose(bytes entry, bool from_reserve, Answer answer);
+  void propose(propose_entry what, Answer answer);
 
   caf::event_based_actor* self_;
   session_services_ptr services_;
@@ -200,9 +200,8 @@ void session_state::arm() {
 }
 
 template <class Answer>
-void session_state::propose(bytes entry, bool from_reserve, Answer answer) {
-  self_->request(services_->replica, milliseconds{services_->settings.entry_timeout_ms},
-                 propose_entry{share(std::move(entry)), from_reserve})
+void session_state::propose(propose_entry what, Answer answer) {
+  self_->request(services_->replica, milliseconds{services_->settings.entry_timeout_ms}, std::move(what))
     .then([=](const entry_answer& applied) { answer(entry_outcome{ec::ok, applied}); },
           [=](const caf::error& why) { answer(entry_outcome{code_of(why), {}}); });
 }
@@ -210,17 +209,17 @@ void session_state::propose(bytes entry, bool from_reserve, Answer answer) {
 void session_state::act(out::open_session& what) {
   // Who is known may log in while the disk is nearly full: reading and acknowledging go on then. Newcomers wait.
   const bool known = what.opening.identity.empty();
-  propose(session_opened_entry(what.opening), known,
+  propose({share(session_opened_entry(what.opening)), known},
           [this](entry_outcome outcome) { step(in::opening_answered{std::move(outcome)}); });
 }
 
 void session_state::act(out::renew_session& what) {
-  propose(session_renewed_entry(what.renewal), true,
+  propose({share(session_renewed_entry(what.renewal)), true},
           [this](entry_outcome outcome) { step(in::renewal_answered{std::move(outcome)}); });
 }
 
 void session_state::act(out::publish_identity& what) {
-  propose(identity_entry(what.version), false, [this, slot = what.slot](entry_outcome outcome) {
+  propose({share(identity_entry(what.version)), false, true}, [this, slot = what.slot](entry_outcome outcome) {
     step(in::identity_answered{slot, std::move(outcome)});
   });
 }

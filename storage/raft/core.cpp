@@ -655,8 +655,10 @@ result<update> core::catch_up(server_id learner, steady_ms now) {
   std::vector<entry> barrier{{current_term(), entry_type::barrier, barrier_payload}};
   auto raw = for_shim(barrier);
   auto* engine = state_->engine.get();
+  bool running = caught_up(learner) == learner_state::running;
   return state_->run(
-      now, barrier, [&](shim_output* out) { return shim_catch_up(engine, value(now), value(learner), out); },
+      now, barrier,
+      [&](shim_output* out) { return running ? SHIM_NOTHING : shim_catch_up(engine, value(now), value(learner), out); },
       [&](shim_output* out) { return shim_submit(engine, value(now), raw.data(), 1, out); });
 }
 

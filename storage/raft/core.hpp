@@ -144,7 +144,8 @@ public:
   /// others in place and order. Refused with ec::overloaded until an entry of the own term is committed, no other change
   /// is pending and every voter holds the latest change; with ec::configuration for any step between one and two voters.
   result<update> change(const configuration& next, steady_ms now);
-  /// Begins to bring a member that does not vote up to date, and appends a barrier; then watch caught_up().
+  /// Begins to bring a member that does not vote up to date, and appends a barrier; then watch caught_up(). While it runs:
+  /// only the barrier, without which a round of it does not end in a cluster where nothing else is appended.
   result<update> catch_up(server_id learner, steady_ms now);
   enum class learner_state : std::uint8_t { none, running, aborted, finished };
   learner_state caught_up(server_id learner) const;

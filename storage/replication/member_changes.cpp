@@ -1,5 +1,7 @@
 #include "storage/replication/member_changes.hpp"
 
+#include "messages/failpoints.hpp"
+
 #include <algorithm>
 
 namespace signet::storage {
@@ -205,9 +207,11 @@ status member_changes::advance(order_under_way& each, const leader_view& view, s
         enter(each, stage::promote, now);
         return advance(each, view, now);  // in the same turn: it may fall behind again
       }
-      if (state == raft::core::learner_state::running ||
-          value(match) + limits_.nearly_there_entries < value(core.last_index()))
+      bool running = state == raft::core::learner_state::running;
+      if (running ? match < core.last_index() || later(each.pushed, limits_.push_every_ms) > now
+                  : value(match) + limits_.nearly_there_entries < value(core.last_index()))
         return {};
+      each.pushed = now;
       auto begun = view.catch_up(each.id);
       if (!begun && begun.error().code != ec::overloaded)
         return begun;
@@ -228,6 +232,7 @@ status member_changes::advance(order_under_way& each, const leader_view& view, s
         enter(each, stage::catch_up, now);
         return {};
       }
+      SIGNET_FAILPOINT("before_vote_allowed");
       auto next = members;
       for (auto& m : next)
         if (m.id == each.id)

@@ -51,6 +51,7 @@ public:
     std::uint32_t patience_ms = 60'000;       ///< without any progress
     std::uint32_t tell_every_ms = 200;        ///< the id, until the node has it
     std::uint32_t recover_again_after_ms = 30'000;
+    std::uint32_t push_every_ms = 500;        ///< a catch-up that waits for something to be appended
     std::uint64_t nearly_there_entries = 1'000;  ///< behind by so much at most: worth a catch-up
   };
   member_changes() = default;
@@ -99,7 +100,7 @@ private:
     raft::server_id id{};        ///< of the node, once it has one
     peer::store_id store;
     steady_ms moved{};           ///< when something moved last
-    steady_ms told{};
+    steady_ms told{}, pushed{};
     log_index match{};
     std::string last_refusal;
   };

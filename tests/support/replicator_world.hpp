@@ -3,7 +3,9 @@
 // can be cut, nodes killed and started again from what is durable. Everything random comes from one seed.
 
 #include "messages/entries.hpp"
+#include "messages/failpoints.hpp"
 #include "storage/log/event_log.hpp"
+#include "storage/replica_rows.hpp"
 #include "storage/replicator.hpp"
 #include "storage/views/read.hpp"
 #include "tests/support/scratch_directory.hpp"
@@ -147,7 +149,20 @@ public:
     return holds();
   }
 
+  /// What a handler of failpoints throws to kill the node whose turn it is.
+  struct killed {};
   void turn(world_node& node) {
+    turning = node.name;
+    try {
+      take_turn(node);
+    } catch (const killed&) {
+      kill(node.name);
+    }
+    turning.clear();
+  }
+  std::string turning;
+
+  void take_turn(world_node& node) {
     auto send_all = [&](std::vector<outgoing_frame> frames) {
       for (auto& frame : frames)
         send(node.name, std::move(frame));
@@ -285,6 +300,10 @@ private:
   void send(const std::string& from, outgoing_frame frame) {
     BOOST_REQUIRE_MESSAGE(can_talk(from, frame.to), from << " sends to " << frame.to << ", to whom it has no link");
     ++frames_sent;
+    auto durable = find_hard_state(nodes.at(from).running->store().read());
+    BOOST_REQUIRE_MESSAGE(durable && frame.what.sender_term <= durable->term,
+                          from << " sends in term " << to_string(frame.what.sender_term) << ", and "
+                               << to_string(durable->term) << " is durable; body " << frame.what.body.index());
     if (lose && lose(from, frame))
       return;
     auto arrives = now + 1 + random() % 5;
