@@ -91,12 +91,16 @@ void replicator::state::take_proposals(const std::string& from, peer::proposals&
 
 void replicator::state::take_assignment(const peer::member_assigned& what, steady_ms now, wall_ms wall,
                                         replicator_turn& out) {
-  if (!store->joining() || what.store != store->name_of_store() || what.cluster != store->picture().cluster)
+  if (what.store != store->name_of_store() || what.cluster != store->picture().cluster)
     return;
-  if (auto good = store->assign(what.id, now, wall); !good) {
-    out.refused.push_back("server id " + to_string(what.id) + ": " + render(good.error()));
+  // Told again: the leader has not heard that we know it.
+  if (!store->joining() && what.id != self())
     return;
-  }
+  if (store->joining())
+    if (auto good = store->assign(what.id, now, wall); !good) {
+      out.refused.push_back("server id " + to_string(what.id) + ": " + render(good.error()));
+      return;
+    }
   for (const auto& [node, each] : known.all())
     if (each.linked)
       outbox.emplace_back(node, own_position());

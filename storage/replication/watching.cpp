@@ -52,8 +52,8 @@ void replicator::state::take_reminder(const std::string& from, const peer::rolle
 /// not signed.
 bool replicator::state::believable(const std::string& from, const peer::consensus& said, replicator_turn& out) {
   const auto* append = std::get_if<raft::append_entries>(&said.message);
-  if (append == nullptr)
-    return true;
+  if (append == nullptr || append->term < store->consensus().current_term())
+    return true;  // of a leadership that is over: consensus refuses it, whatever it says
   auto end = store->end_of_log();
   auto diverged = peer::find_divergence(*append, said.prev_chain, end.applied,
                                         [this](log_index index) -> std::optional<peer::known_record> {

@@ -2,6 +2,7 @@
 //
 //   simulation --seeds A..B [--jobs N] [--bug NAME]   all seeds from A to B
 //   simulation --minutes M [--from A] [--jobs N]      as many as there is time for
+//   simulation --list N,M,…                           these seeds
 //   simulation --seed N [--trace] [--keep I,J,…]      one seed; only those decisions
 //   simulation --same A..B                            each seed twice: must give the same run, event by event
 //   simulation --scenarios                            the fixed orders of events
@@ -26,7 +27,8 @@ struct arguments {
   std::optional<std::uint64_t> seed;
   bool trace = false, same = false, scenarios = false, known_bugs = false, quiet = false;
   std::string bug;
-  std::optional<std::vector<std::size_t>> keep;
+  std::optional<std::vector<std::uint64_t>> keep;
+  std::vector<std::uint64_t> list;
   std::vector<std::string> names;
 };
 
@@ -56,6 +58,16 @@ std::uint64_t number(std::string_view text) {
   return out;
 }
 
+std::vector<std::uint64_t> numbers(std::string_view text) {
+  std::vector<std::uint64_t> out;
+  while (!text.empty()) {
+    auto comma = std::min(text.find(','), text.size());
+    out.push_back(number(text.substr(0, comma)));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return out;
+}
+
 void take_range(arguments& into, std::string_view text) {
   auto dots = text.find("..");
   if (dots == std::string_view::npos)
@@ -75,6 +87,9 @@ arguments read(int argc, char** argv) {
     };
     if (word == "--seeds") {
       take_range(out, next());
+    } else if (word == "--list") {
+      for (auto seed : numbers(next()))
+        out.list.push_back(seed);
     } else if (word == "--same") {
       take_range(out, next());
       out.same = true;
@@ -93,12 +108,7 @@ arguments read(int argc, char** argv) {
     } else if (word == "--quiet") {
       out.quiet = true;
     } else if (word == "--keep") {
-      out.keep.emplace();
-      for (auto rest = next(); !rest.empty();) {
-        auto comma = std::min(rest.find(','), rest.size());
-        out.keep->push_back(number(rest.substr(0, comma)));
-        rest.remove_prefix(std::min(comma + 1, rest.size()));
-      }
+      out.keep = numbers(next());
     } else if (word == "--scenarios") {
       out.scenarios = true;
     } else if (word == "--known-bugs") {
@@ -181,6 +191,17 @@ int run_one(const arguments& how) {
               static_cast<unsigned long long>(counts.committed), static_cast<unsigned long long>(counts.acknowledged),
               static_cast<unsigned long long>(counts.leaderships), static_cast<double>(counts.healed_in) / 1000);
   return found ? 1 : 0;
+}
+
+int run_list(const arguments& how) {
+  arena scratch;
+  for (auto seed : how.list)
+    if (auto found = run_once(draw(seed), scratch.path())) {
+      report(seed, *found, how, scratch.path());
+      return 1;
+    }
+  std::printf("%zu seeds: nothing found\n", how.list.size());
+  return 0;
 }
 
 int run_same(const arguments& how) {
@@ -344,5 +365,7 @@ int main(int argc, char** argv) {
     return run_one(how);
   if (how.same)
     return run_same(how);
+  if (!how.list.empty())
+    return run_list(how);
   return run_campaign(how);
 }

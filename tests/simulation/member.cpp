@@ -89,6 +89,7 @@ member::turned member::turn(steady_ms now, wall_ms wall, const std::function<voi
   turned out;
   out.answers = std::move(done.answers);
   out.refused = std::move(done.refused);
+  out.alarms = std::move(done.alarms);
   out.fenced = std::move(done.fenced);
   out.commits = done.commits;
   out.more = done.more;

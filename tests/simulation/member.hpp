@@ -40,7 +40,7 @@ public:
   struct turned {
     std::vector<storage::proposal_answer> answers;
     std::vector<sent_frame> frames;
-    std::vector<std::string> refused;
+    std::vector<std::string> refused, alarms;
     std::optional<error> fenced;
     std::size_t commits = 0;
     bool more = false;

@@ -271,6 +271,8 @@ void world::after_turn(node& x, member::turned done) {
   judge_.after_turn(seen);
   if (!done.refused.empty())
     throw finding(node_name(x.number) + " refuses what an honest node has sent: " + done.refused.front());
+  if (!done.alarms.empty())
+    throw finding(node_name(x.number) + " gives an alarm: " + done.alarms.front());
   if (done.fenced)
     throw finding(node_name(x.number) + " fences itself: " + render(*done.fenced));
   auto more = done.more;
