@@ -26,6 +26,13 @@ member_changes::leader_view replicator::state::leader_view(steady_ms now) {
 void replicator::state::change_members(steady_ms now, replicator_turn& out) {
   std::optional<member_changes::finished> done;
   if (leads()) {
+    // What a blank node said in an earlier leadership may be old: it may have been taken in since. Asked again.
+    if (auto term = store->consensus().current_term(); term != blanks_of) {
+      blanks_of = term;
+      for (const auto& [node, each] : known.all())
+        if (each.position && each.position->joining)
+          known[node].position.reset();
+    }
     auto view = leader_view(now);
     if (view.core.leads_surely()) {
       std::vector<std::string> linked;

@@ -65,6 +65,7 @@ struct replicator::state {
 
   steady_ms turned{};  ///< when the last turn was
   wall_ms wall{};
+  signet::term blanks_of{};  ///< leadership in which blank nodes were last asked again
   signet::term announced_term{};
   raft::server_id announced_leader{};
 

@@ -411,13 +411,22 @@ void world::operate() {
         x.recovering = false;
       continue;
     }
-    if (picture.change)
+    if (picture.change) {
+      if (traced())
+        say("an order is under way for " + picture.change->order.node + ": " + picture.change->step);
       continue;
+    }
     member_order order{member_order::kind::add, node_name(x.number), true};
     if (member_now)
       order = {member_order::kind::promote, node_name(x.number)};
     else if (place != picture.members.end())
       continue;  // the leader recovers it by itself
+    else if (!x.software->joining()) {
+      // Taken out before it could be taken in again: recovered once more, as `signet recover` does.
+      x.recovering = false;
+      lose_disk(x, 50 * ms);
+      return;
+    }
     if (inside(at_work, [&] { at_work.software->order(order, steady(at_work)); }))
       wake(at_work, now_);
   }
