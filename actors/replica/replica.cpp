@@ -207,6 +207,8 @@ void replica_state::turn() {
   auto done = services_.replicator->turn(services_.clock->steady(), services_.clock->wall(),
                                          [this](auto frames) { send_frames(std::move(frames)); });
   ++turns_;
+  for (const auto& alarm : done.alarms)
+    spdlog::error("cluster_alarm what=\"{}\"", alarm);
   if (done.fenced)
     services_.fail_stop(72, render(*done.fenced));
   send_frames(std::move(done.frames));
