@@ -232,8 +232,6 @@ void replica_state::turn() {
   }
   for (const auto& refused : done.refused)
     spdlog::warn("peer_message_refused reason=\"{}\"", refused);
-  for (const auto& alarm : done.alarms)
-    spdlog::error("cluster_alarm what=\"{}\"", alarm);
   for (const auto& each : done.requests) {
     desk_->receive(each, services_.clock->steady());
     share_secret(each);
