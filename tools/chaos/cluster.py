@@ -313,7 +313,8 @@ class Cluster:
     def forget(self, node):
         """The node is gone for good."""
         if node.running():
-            node.kill()
+            node.process.kill()
+            node.exited([-signal.SIGKILL])
         self.nodes.remove(node)
         node.host.close()
         shutil.rmtree(node.directory)
