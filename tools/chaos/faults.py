@@ -477,7 +477,7 @@ def rolled_back_disk(run, draw):
         time.sleep(0.05)
     killed(run, node)
     shutil.rmtree(node.data)
-    copy.rename(node.data)
+    shutil.move(copy, node.data)
     run.cluster.history.write("reset", node=node.name)
     node.start()
     yield 0
