@@ -15,6 +15,7 @@
 #include "actors/session/registry.hpp"
 #include "actors/session/session.hpp"
 #include "actors/supervision/guard.hpp"
+#include "actors/supervision/service_manager.hpp"
 #include "actors/supervision/supervisor.hpp"
 #include "messages/envelope/keys.hpp"
 #include "storage/replica_store.hpp"
@@ -149,6 +150,7 @@ struct node::state {
   std::promise<status> first_door;
   bool first_door_told = false;
 
+  service_manager manager = service_manager::from_environment();
   std::unique_ptr<admin_server> admin;
   std::atomic<bool> stopping{false}, gave_up{false};
   std::atomic<bool> joining{false};  // until the door has been opened
@@ -177,7 +179,7 @@ std::vector<supervision::child_spec> node::state::children() {
   out.push_back(worker("replica", "replica", [this](starting& at) {
     auto handle = at.self().spawn<caf::detached>(
       replica, replica_services{store, &system_clock(), stop_process, peers ? peers->wire() : nullptr,
-                                settings.data / "keys"});
+                                settings.data / "keys", [this] { manager.alive(); }});
     if (peers)
       if (auto linked = peers->start(*link_key, handle); !linked) {
         tell_first_door(linked);
@@ -357,6 +359,7 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
     return tl::make_unexpected(admin.error());
   at->admin = std::move(*admin);
   at->watcher = std::thread([at] { at->watch(); });
+  at->manager.ready();
   return out;
 }
 
@@ -568,6 +571,7 @@ void node::stop() {
     return;
   s.stopped = true;
   s.stopping = true;
+  s.manager.stopping();
   {
     // /readyz says no from here on. In the order of the data path: no new clients; another leader, so that nobody waits for
     // an election; goodbye to the clients who are here, who come back elsewhere; then write what is gathered.

@@ -93,6 +93,8 @@ struct keyed {
 };
 constexpr keyed keyed_metrics[] = {
   {"signet_security_events_total", "Security events in the log, by kind", counter, "kind", "/security_events"},
+  {"signet_messages_total", "Messages handed in on this node, by outcome", counter, "outcome", "/senders/messages"},
+  {"signet_batches_refused_total", "Batches refused as a whole on this node, by reason", counter, "reason", "/senders/refused_batches"},
   {"signet_link_refusals_total", "Connections of nodes that were refused, by reason", counter, "reason", "/links/refused"},
   {"signet_rows", "Rows of the store, by table", gauge, "table", "/rows"},
 };

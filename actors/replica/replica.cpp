@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 // raft_timeout() of a leader may stay in the past; without a floor the timer would spin.
 constexpr auto tick_after_min = 5ms;
 constexpr auto tick_after_max = 1s;
+constexpr std::uint64_t secret_asked_again_ms = 5'000;
 
 std::string_view name_of(raft::member_role role) {
   switch (role) {
@@ -297,6 +298,13 @@ void replica_state::tick() {
     tick_pending_ = false;
   if (services_.replicator->next_timeout() <= now)
     turn();
+  answer_operators();
+  if (!has_secret_ && value(now) > value(secret_asked_) + secret_asked_again_ms)
+    for (const auto& each : services_.replicator->cluster().members)
+      if (each.linked)
+        ask_for_secret(each.node);
+  if (services_.alive)
+    services_.alive();
   arm_tick();
 }
 

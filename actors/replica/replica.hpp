@@ -32,6 +32,8 @@ struct replica_services {
   std::shared_ptr<links> to_peers;  ///< null: this node stands alone
   /// Where the secret of the cluster lies or will lie; empty: it is neither given to peers nor asked for.
   std::filesystem::path keys_directory{};
+  /// Called by every turn and timer of the loop; empty: nobody wants to know.
+  std::function<void()> alive{};
 };
 
 class replica_state {

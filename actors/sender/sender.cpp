@@ -36,15 +36,6 @@ private:
   const storage::read_txn& txn_;
 };
 
-batch_answer answer_with(const digest& root, std::span<const outcome> outcomes, std::span<const link> links) {
-  receipt content;
-  content.root = root;
-  content.lines.reserve(outcomes.size());
-  for (std::size_t i = 0; i < outcomes.size(); ++i)
-    content.lines.push_back({outcomes[i], links[i]});
-  return {ec::ok, content.all_good(), share(make_receipt(content))};
-}
-
 } // namespace
 
 void sender_state::start(sender_services services, const permalink& author) {
@@ -58,7 +49,19 @@ sender_actor::behavior_type sender_state::make_behavior() {
   return {[this](const submit_batch& request) { return submit(request); }};
 }
 
+batch_answer sender_state::answer_with(const digest& root, std::span<const outcome> outcomes, std::span<const link> links) const {
+  receipt content;
+  content.root = root;
+  content.lines.reserve(outcomes.size());
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    content.lines.push_back({outcomes[i], links[i]});
+    services_.counts->messages[static_cast<std::size_t>(outcomes[i].code)].fetch_add(1, std::memory_order_relaxed);
+  }
+  return {ec::ok, content.all_good(), share(make_receipt(content))};
+}
+
 batch_answer sender_state::refuse(ec problem, const digest& root, std::uint32_t retry_after_ms) const {
+  services_.counts->refused_batches[static_cast<std::size_t>(problem)].fetch_add(1, std::memory_order_relaxed);
   receipt content;
   content.root = root;
   content.problem = signet::name(problem);
@@ -193,7 +196,13 @@ void senders_state::ended(const caf::down_msg& down) {
 }
 
 std::string senders_state::status() const {
-  return nlohmann::json{{"running", running_.size()}, {"failures", failures_}}.dump();
+  auto outcomes = nlohmann::json::object(), refused = nlohmann::json::object();
+  for (std::size_t i = 0; i < services_.counts->messages.size(); ++i)
+    outcomes[std::string(signet::name(static_cast<outcome_code>(i)))] = services_.counts->messages[i].load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < services_.counts->refused_batches.size(); ++i)
+    if (const auto count = services_.counts->refused_batches[i].load(std::memory_order_relaxed))
+      refused[std::string(signet::name(static_cast<ec>(i)))] = count;
+  return nlohmann::json{{"running", running_.size()}, {"failures", failures_}, {"messages", outcomes}, {"refused_batches", refused}}.dump();
 }
 
 senders_actor::behavior_type senders(senders_actor::stateful_pointer<senders_state> self, sender_services services) {

@@ -8,10 +8,18 @@
 #include "messages/security_events.hpp"
 #include "storage/lmdb/environment.hpp"
 
+#include <array>
+#include <atomic>
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 namespace signet {
+
+/// What became of messages and batches on this node, for metrics: by outcome, and refused as a whole by error. Any thread.
+struct sender_counts {
+  std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(outcome_code::bad_signature) + 1> messages{};
+  std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(ec::internal) + 1> refused_batches{};
+};
 
 /// What a sender needs; references outlive the actors.
 struct sender_services {
@@ -20,6 +28,7 @@ struct sender_services {
   replica_actor replica;
   security_actor security;
   clock_source* clock = &system_clock();
+  std::shared_ptr<sender_counts> counts = std::make_shared<sender_counts>();
 };
 
 class sender_state {
@@ -32,6 +41,7 @@ public:
   caf::result<batch_answer> submit(const submit_batch& request);
 
 private:
+  batch_answer answer_with(const digest& root, std::span<const outcome> outcomes, std::span<const link> links) const;
   batch_answer refuse(ec problem, const digest& root, std::uint32_t retry_after_ms = 0) const;
   void report(security_kind kind, const permalink& subject, bytes_view object, std::string detail) const;
 

@@ -5,6 +5,7 @@ import pathlib
 import re
 import socket
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -78,6 +79,21 @@ class Admin(unittest.TestCase):
         self.assertEqual(get(port, "/cluster", "POST")[0], 405)
         self.assertEqual(node.signet("status", "--data", node.data, "--ready").stdout, "ready\n")
 
+    def test_the_service_manager_hears_that_it_is_ready_lives_and_stops(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(f"{folder}/notify")
+            manager.settimeout(20)
+            os.environ["NOTIFY_SOCKET"] = f"{folder}/notify"
+            try:
+                node = self.start()
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+            said = [manager.recv(100) for _ in range(4)]  # the replica's loop may turn before the node is ready
+            self.assertEqual(sorted(said), [b"READY=1"] + 3 * [b"WATCHDOG=1"])
+            self.assertEqual(node.stop(), 0)
+            while said[-1] != b"STOPPING=1":
+                said.append(manager.recv(100))
+
     def test_garbage_and_slow_requests_cost_one_connection(self):
         port = free_port()
         self.start(**{"admin.listen": f"127.0.0.1:{port}"})
@@ -118,6 +134,8 @@ class Admin(unittest.TestCase):
         self.assertGreaterEqual(float(lines["signet_proposals_answered_total"]), 5)
         self.assertGreaterEqual(float(lines["signet_commit_seconds_count"]), 5)
         self.assertGreaterEqual(float(lines["signet_sync_seconds_count"]), 5)
+        self.assertEqual(float(lines['signet_messages_total{outcome="accepted"}']), 5)
+        self.assertEqual(float(lines['signet_messages_total{outcome="fork"}']), 0)
         self.assertEqual(float(lines["signet_sessions_attached"]), 2)
         self.assertGreaterEqual(float(lines["signet_connections_accepted_total"]), 3)
         self.assertGreater(float(lines["signet_disk_free_bytes"]), 0)
