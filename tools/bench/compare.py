@@ -136,51 +136,63 @@ def checked(what, out):
     return out
 
 
-def throughput(make, what, pairs, windows):
-    """Medians over RUNS, each with a fresh server, with the best of the windows."""
-    def once(window, seconds):
-        length = ["--seconds", seconds]
-        if "in advance" in what:
-            batches = max(1, round(PRESIGNED_PER_SECOND * seconds / pairs / BATCH))
-            length = ["--presign", "--messages", batches * BATCH]
-        with make() as server:
-            return checked(f"{what} {pairs} pairs", bench(server, "--pairs", pairs, "--batch", BATCH, "--window", window, *length))
-    best = max(windows, key=lambda window: once(window, min(2, SECONDS))["received_per_s"]) if len(windows) > 1 else windows[0]
-    return summary([once(best, SECONDS) for _ in range(RUNS)], best)
+def throughput_once(make, what, pairs, window, seconds):
+    length = ["--seconds", seconds]
+    if "in advance" in what:
+        batches = max(1, round(PRESIGNED_PER_SECOND * seconds / pairs / BATCH))
+        length = ["--presign", "--messages", batches * BATCH]
+    with make() as server:
+        return checked(f"{what} {pairs} pairs", bench(server, "--pairs", pairs, "--batch", BATCH, "--window", window, *length))
 
 
-def latency(make, what):
-    def once():
-        with make() as server:
-            return checked(f"{what} window 1", bench(server, "--pairs", 1, "--batch", 1, "--window", 1, "--seconds", SECONDS))
-    return summary([once() for _ in range(RUNS)], 1)
+def best_window(make, what, pairs, windows):
+    if len(windows) == 1:
+        return windows[0]
+    return max(windows, key=lambda window: throughput_once(make, what, pairs, window, min(2, SECONDS))["received_per_s"])
+
+
+def in_rounds(names, once):
+    """RUNS rounds; in each round every row once, right after one another, forth and then back: what others do on the machine
+    meanwhile meets all rows alike, and rows of one round may be divided by one another."""
+    rounds = {name: [] for name in names}
+    for i in range(RUNS):
+        for name in (names if i % 2 == 0 else reversed(names)):
+            rounds[name].append(once(name))
+    return rounds
+
+
+def ratio(above, below, pick):
+    return statistics.median(pick(a) / pick(b) for a, b in zip(above, below))
 
 
 def summary(runs, window):
     median = lambda pick: statistics.median(map(pick, runs))
     return {
         "window": window,
-        "received_per_s": median(lambda r: r["received_per_s"]),
-        "spread": [min(r["received_per_s"] for r in runs), max(r["received_per_s"] for r in runs)],
-        "ack_p50": median(lambda r: r["ack"]["p50_us"]), "ack_p99": median(lambda r: r["ack"]["p99_us"]),
+        "runs": runs,
+        "received_per_s": median(received),
+        "spread": [min(map(received, runs)), max(map(received, runs))],
+        "ack_p50": median(ack_p50), "ack_p99": median(lambda r: r["ack"]["p99_us"]),
         "e2e_p50": median(lambda r: r["end_to_end"]["p50_us"]), "e2e_p99": median(lambda r: r["end_to_end"]["p99_us"]),
         "server_us": median(lambda r: 1e6 * r["node_cpu_seconds"] / max(1, r["received_per_s"] * r["seconds"])),
         "generator_us": median(lambda r: 1e6 * r["own_cpu_seconds"] / max(1, r["received_per_s"] * r["seconds"])),
     }
 
 
+def received(run):
+    return run["received_per_s"]
+
+
+def ack_p50(run):
+    return run["ack"]["p50_us"]
+
+
 def commit_alone(root):
-    """p50 in us of one LMDB commit of 1 KiB, and of a round trip of 1 KiB over loopback TCP."""
-    if not COMMIT_PROBE:
-        return None
-    outs = []
-    for i in range(RUNS):
-        directory = pathlib.Path(root) / f"commit-{i}"
-        directory.mkdir()
-        done = subprocess.run([COMMIT_PROBE, str(directory)], capture_output=True, text=True, timeout=120, check=True)
-        outs.append(json.loads(done.stdout))
-        shutil.rmtree(directory)
-    return {key: statistics.median(each[key] for each in outs) for key in outs[0]}
+    """p50 and p99 in us of one LMDB commit of 1 KiB, and of a round trip of 1 KiB over loopback TCP."""
+    directory = tempfile.mkdtemp(prefix="commit-", dir=root)
+    done = subprocess.run([COMMIT_PROBE, directory], capture_output=True, text=True, timeout=120, check=True)
+    shutil.rmtree(directory)
+    return json.loads(done.stdout)
 
 
 def steal():
@@ -211,18 +223,30 @@ def main():
         "signet": lambda: Signet(root, f"signet-{next(serial)}"),
         "signet, signed in advance": lambda: Signet(root, f"signet-{next(serial)}"),
     }
-    results = {}
+    results, probes = {}, []
     try:
         for pairs in (1, 50):
+            windows = {}
             for name, make in makers.items():
-                say(f"{pairs} to {pairs}: {name}")
-                results[name, pairs] = throughput(make, name, pairs, ROWS[name][pairs])
-        for name, make in makers.items():
-            if name not in LATENCY_ROWS:
-                continue
-            say(f"one message at a time: {name}")
-            results[name, "latency"] = latency(make, name)
-        probe = commit_alone(root)
+                say(f"{pairs} to {pairs}: {name}: which window")
+                windows[name] = best_window(make, name, pairs, ROWS[name][pairs])
+            say(f"{pairs} to {pairs}: {RUNS} rounds of {len(makers)} rows")
+            rounds = in_rounds(list(makers), lambda name: throughput_once(makers[name], name, pairs, windows[name], SECONDS))
+            for name in makers:
+                results[name, pairs] = summary(rounds[name], windows[name])
+
+        def alone(name):
+            # The probe stands beside the run that is divided by it: the disk of a shared machine changes by the minute.
+            if name == "probe":
+                probes.append(commit_alone(root))
+                return None
+            with makers[name]() as server:
+                return checked(f"{name} window 1", bench(server, "--pairs", 1, "--batch", 1, "--window", 1, "--seconds", SECONDS))
+
+        say(f"one message at a time: {RUNS} rounds")
+        rounds = in_rounds(list(LATENCY_ROWS) + (["probe"] if COMMIT_PROBE else []), alone)
+        for name in LATENCY_ROWS:
+            results[name, "latency"] = summary(rounds[name], 1)
         say(f"{IDLE} idle sessions")
         idle = {}
         for name in ("mosquitto", "signet"):
@@ -231,38 +255,41 @@ def main():
     finally:
         shutil.rmtree(root, ignore_errors=True)
     others = busy_share(before, steal(), sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - cpu_before)
-    report(results, probe, idle, others)
+    report(results, probes, idle, others)
     if faults:
         print("\nFAULTS\n  " + "\n  ".join(faults))
         return 1
     return 0
 
 
-def report(results, probe, idle, others):
-    print(f"{SIZE} B, batches of {BATCH} (mosquitto: {BATCH} publishes), medians of {RUNS} runs of {SECONDS:g} s, fresh servers; "
+def report(results, probes, idle, others):
+    print(f"{SIZE} B, batches of {BATCH} (mosquitto: {BATCH} publishes), medians of {RUNS} rounds of {SECONDS:g} s, rows in turns, fresh servers; ratios are medians of "
+          f"each round's own; "
           f"{os.cpu_count()} cores; others used {100 * others:.0f} % of the machine meanwhile")
     print("\n| verified or plain messages received per s | window | msg/s | least–most | × mosquitto | × its wide window | ack p50 ms | end to end p50 ms | p99 ms | "
           "server CPU µs/msg | generator CPU µs/msg |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for pairs in (1, 50):
-        base = results["mosquitto", pairs]["received_per_s"]
-        wide = results["mosquitto, wide window", pairs]["received_per_s"]
+        base = results["mosquitto", pairs]["runs"]
+        wide = results["mosquitto, wide window", pairs]["runs"]
         for name in ROWS:
             r = results[name, pairs]
             unit = "batches" if name.startswith("signet") else "publishes"
             print(f"| {pairs} → {pairs}, {name} | {r['window']} {unit} | {r['received_per_s']:,.0f} | {r['spread'][0]:,.0f}–{r['spread'][1]:,.0f} | "
-                  f"{r['received_per_s'] / base:.2f} | {r['received_per_s'] / wide:.2f} | {r['ack_p50'] / 1e3:.2f} | {r['e2e_p50'] / 1e3:.2f} | {r['e2e_p99'] / 1e3:.2f} | "
+                  f"{ratio(r['runs'], base, received):.2f} | {ratio(r['runs'], wide, received):.2f} | {r['ack_p50'] / 1e3:.2f} | {r['e2e_p50'] / 1e3:.2f} | {r['e2e_p99'] / 1e3:.2f} | "
                   f"{r['server_us']:.1f} | {r['generator_us']:.1f} |")
     print("\n| one message at a time | msg/s | ack p50 µs | ack p99 µs | end to end p50 µs | p99 µs |")
     print("|---|---|---|---|---|---|")
     for name in LATENCY_ROWS:
         r = results[name, "latency"]
         print(f"| {name} | {r['received_per_s']:,.0f} | {r['ack_p50']:,.0f} | {r['ack_p99']:,.0f} | {r['e2e_p50']:,.0f} | {r['e2e_p99']:,.0f} |")
-    if probe:
-        floor = probe["commit_p50_us"] + probe["round_trip_p50_us"]
-        print(f"\nOne LMDB commit of 1 KiB alone: p50 {probe['commit_p50_us']:,.0f} µs, p99 {probe['commit_p99_us']:,.0f} µs; "
-              f"a loopback round trip: p50 {probe['round_trip_p50_us']:,.0f} µs. "
-              f"Signet's acknowledgement at p50 takes {results['signet', 'latency']['ack_p50'] / floor:.2f} × their sum (aim: at most 2).")
+    if probes:
+        median = lambda key: statistics.median(each[key] for each in probes)
+        floors = [each["commit_p50_us"] + each["round_trip_p50_us"] for each in probes]
+        times = [ack_p50(run) / floor for run, floor in zip(results["signet", "latency"]["runs"], floors)]
+        print(f"\nOne LMDB commit of 1 KiB alone: p50 {median('commit_p50_us'):,.0f} µs, p99 {median('commit_p99_us'):,.0f} µs; "
+              f"a loopback round trip: p50 {median('round_trip_p50_us'):,.0f} µs. Signet's acknowledgement at p50 takes "
+              f"{statistics.median(times):.2f} × their sum, measured right beside it ({min(times):.2f}–{max(times):.2f}; aim: at most 2).")
     print("\n| idle sessions, subscribed | attached | logins/s | server memory a session |")
     print("|---|---|---|---|")
     for name, r in idle.items():

@@ -32,6 +32,8 @@ nlohmann::json to_json(const latency_histogram& from) {
 }
 
 void print_latency(const char* what, const latency_histogram& from) {
+  if (from.count() == 0)
+    return static_cast<void>(std::printf("  %-11s nothing that was due within the measured time\n", what));
   std::printf("  %-11s p50 %9.0f us   p99 %9.0f us   p99.9 %9.0f us   max %9.0f us\n", what, us(from.quantile(0.5)),
               us(from.quantile(0.99)), us(from.quantile(0.999)), us(from.max()));
 }
@@ -85,6 +87,7 @@ void print_load(const load_plan& plan, const load_report& got, const common_flag
                   {"refused_publishes", got.refused},
                   {"missing", got.missing},
                   {"unacked", got.unacked},
+                  {"unsent", got.unsent},
                   {"duplicates", got.duplicates},
                   {"reordered", got.reordered},
                   {"unverified", got.unverified},
@@ -104,6 +107,9 @@ void print_load(const load_plan& plan, const load_report& got, const common_flag
               got.received_per_s, got.seconds);
   print_latency("ack", got.ack);
   print_latency("end to end", got.end_to_end);
+  if (got.unsent > 0)
+    std::printf("  behind      %llu messages were due and not sent: the target did not keep up, and no latency speaks of them\n",
+                static_cast<unsigned long long>(got.unsent));
   std::printf("  all in all  sent %llu   acknowledged %llu   received %llu   refused publishes %llu\n",
               static_cast<unsigned long long>(got.sent), static_cast<unsigned long long>(got.acked),
               static_cast<unsigned long long>(got.received), static_cast<unsigned long long>(got.refused));

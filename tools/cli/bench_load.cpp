@@ -147,6 +147,7 @@ private:
   bool publish_next(publisher& from, nanoseconds now);
   result<bytes> make_batch_of(publisher& from, std::uint64_t first, std::uint32_t count, nanoseconds due);
   nanoseconds due_of(const publisher& from, std::uint64_t sequence) const;
+  std::uint64_t unsent_by(const publisher& from) const;
   bool may_make(const publisher& from) const { return plan_.messages == 0 ? sending_ : from.made < plan_.messages; }
 
   void acknowledged(publisher& by, const mqtt::puback& said);
@@ -390,6 +391,13 @@ status load::presign() {
 nanoseconds load::due_of(const publisher& from, std::uint64_t sequence) const {
   const auto unit = sequence / plan_.batch * plan_.pairs + from.index;
   return begin_ + static_cast<nanoseconds>(static_cast<double>(unit) * plan_.batch / plan_.rate * 1e9);
+}
+
+/// What fell due before the end of the measured time and was not sent.
+std::uint64_t load::unsent_by(const publisher& from) const {
+  const auto units = static_cast<std::uint64_t>(static_cast<double>(measure_to_ - begin_) / 1e9 * plan_.rate / plan_.batch);
+  const auto own = units > from.index ? (units - from.index + plan_.pairs - 1) / plan_.pairs : 0;
+  return own * plan_.batch > from.made ? own * plan_.batch - from.made : 0;
 }
 
 bool load::publish_next(publisher& from, nanoseconds now) {
@@ -655,6 +663,9 @@ void load::measure() {
     report_.own_cpu_s = cpu_seconds_of_self() - cpu;
     report_.node_cpu_s = cpu_seconds_of(plan_.pid) - node_cpu;
   }
+  if (plan_.rate > 0 && plan_.messages == 0)
+    for (const auto& one : publishers_)
+      report_.unsent += unsent_by(one);
   report_.seconds = static_cast<double>(measure_to_ - measure_from_) / 1e9;
   report_.sent_per_s = static_cast<double>(sent_in_) / report_.seconds;
   report_.acked_per_s = static_cast<double>(acked_in_) / report_.seconds;

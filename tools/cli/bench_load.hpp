@@ -43,6 +43,7 @@ struct load_report {
   std::uint64_t refused = 0;         ///< publishes answered with a refusal
   std::uint64_t missing = 0;         ///< acknowledged, never received
   std::uint64_t unacked = 0;         ///< sent, never acknowledged
+  std::uint64_t unsent = 0;          ///< with a rate: due, but the window never had room; no latency speaks of them
   std::uint64_t duplicates = 0, reordered = 0;
   std::uint64_t unverified = 0;      ///< Signet: signature, link, lane or position wrong
   std::uint64_t closed = 0;          ///< connections that ended by themselves
