@@ -24,6 +24,7 @@ SIGNET_MESSAGE(entry_answer)
 SIGNET_MESSAGE(log_advanced)
 SIGNET_MESSAGE(leadership)
 SIGNET_MESSAGE(sessions_changed)
+SIGNET_MESSAGE(wake_flag)
 SIGNET_MESSAGE(inbox_advanced)
 SIGNET_MESSAGE(identity_changed)
 SIGNET_MESSAGE(cursor_moved)
@@ -50,6 +51,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::entry_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::log_advanced)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::leadership)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::sessions_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::wake_flag)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::inbox_advanced)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::identity_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signet::cursor_moved)
@@ -89,7 +91,8 @@ using replica_actor = caf::typed_actor<
 /// FAN-OUT: follows the committed log by cursor and wakes whoever has something new.
 using fanout_actor = caf::typed_actor<
   caf::reacts_to<log_advanced>,                          // REPLICA
-  caf::reacts_to<follow_atom, permalink, caf::actor>,    // SESSION, BOT: wake me for this inbox and this identity
+  // SESSION, BOT: wake me for this inbox and this identity
+  caf::reacts_to<follow_atom, permalink, caf::actor, wake_flag>,
   caf::reacts_to<leave_atom, permalink, caf::actor>,     // the same: no more
   caf::reacts_to<watch_atom, caf::actor>,                // SESSION REGISTRY: tell me what the log says of sessions
   caf::replies_to<status_asked>::with<std::string>>;

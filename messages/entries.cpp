@@ -3,7 +3,6 @@
 #include "messages/schema/log_entry.capnp.h"
 
 #include <capnp/message.h>
-#include <capnp/serialize.h>
 
 namespace signet {
 namespace {
@@ -14,23 +13,31 @@ capnp::Text::Reader text(const std::string& value) {
   return {value.c_str(), value.size()};
 }
 
+/// Segment table and the one segment: batches are large, so this is the only copy of what was built.
+bytes flat(capnp::MessageBuilder& message) {
+  const auto segment = message.getSegmentsForOutput()[0];
+  const auto raw = segment.asBytes();
+  const auto words = static_cast<std::uint32_t>(segment.size());
+  bytes out;
+  out.reserve(8 + raw.size());
+  for (unsigned i = 0; i < 8; ++i)
+    out.push_back(i < 4 ? std::uint8_t{0} : static_cast<std::uint8_t>(words >> 8 * (i - 4)));
+  out.insert(out.end(), raw.begin(), raw.end());
+  return out;
+}
+
 /// Builds one entry; `fill` gets the root. The first segment is sized for `payload` bytes so that there is one segment.
 template <class Fill>
 bytes build(std::size_t payload, Fill&& fill) {
   capnp::MallocMessageBuilder message(static_cast<unsigned>(payload / 8 + 128), capnp::AllocationStrategy::GROW_HEURISTICALLY);
   auto entry = message.initRoot<schema::LogEntry>();
   fill(entry);
-  if (message.getSegmentsForOutput().size() == 1) {
-    auto words = capnp::messageToFlatArray(message);
-    auto raw = words.asBytes();
-    return {raw.begin(), raw.end()};
-  }
+  if (message.getSegmentsForOutput().size() == 1)
+    return flat(message);
   // Rare: the guess was too small. Copy into one segment.
   capnp::MallocMessageBuilder whole(static_cast<unsigned>(entry.totalSize().wordCount + 16), capnp::AllocationStrategy::FIXED_SIZE);
   whole.setRoot(entry.asReader());
-  auto words = capnp::messageToFlatArray(whole);
-  auto raw = words.asBytes();
-  return {raw.begin(), raw.end()};
+  return flat(whole);
 }
 
 void set(schema::SessionKey::Builder out, const session_key& key) {

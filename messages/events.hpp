@@ -6,6 +6,7 @@
 #include "messages/ids.hpp"
 #include "messages/outcome.hpp"
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,8 @@ namespace signet {
 namespace peer {
 struct frame;  // storage/peer/frame.hpp
 } // namespace peer
+
+class verified_batch;  // messages/envelope/batch.hpp
 
 /// Immutable bytes, shared between actors without a copy.
 using shared_bytes = std::shared_ptr<const bytes>;
@@ -50,6 +53,8 @@ struct propose_entry {
   bool from_reserve = false;  ///< may be written when the disk is nearly full: cursors, closings, security events
   /// Saying it twice has the effect of saying it once: it is sent again when a leader is lost. Else: unknown_outcome.
   bool idempotent = false;
+  /// What a batch entry holds, if it was verified in this process: spares apply to hash and parse it again. May be null.
+  std::shared_ptr<const verified_batch> verified{};
 };
 
 /// LINKS → REPLICA: another node says this. The credit goes back when the frame is processed.
@@ -99,6 +104,18 @@ struct session_changed {
 };
 /// FAN-OUT → SESSION REGISTRY: in the order of the log, each once, whichever node has proposed it.
 struct sessions_changed { std::vector<session_changed> all; };
+
+/// Shared by FAN-OUT and one follower: up while an inbox_advanced is on its way, so a busy follower finds one of them, not
+/// one for each commit that it missed. The follower lowers it first, then looks. Thread-safe.
+class wake_flag {
+public:
+  /// False: it was up already.
+  bool raise() const { return !up_->exchange(true); }
+  void lower() const { up_->store(false); }
+
+private:
+  std::shared_ptr<std::atomic<bool>> up_ = std::make_shared<std::atomic<bool>>(false);
+};
 
 /// FAN-OUT → SESSION, BOT: your inbox may hold something up to this log index: pull from your cursor.
 struct inbox_advanced { log_index index{}; };

@@ -90,11 +90,13 @@ struct replica_store::state {
   struct queued_proposal {
     proposal_ticket ticket{};
     bytes entry;
+    std::shared_ptr<const verified_batch> verified{};
   };
   struct waiting_proposal {
     proposal_ticket ticket{};
     signet::term term{};
     std::size_t size_bytes = 0;
+    std::shared_ptr<const verified_batch> verified{};
   };
   std::deque<queued_proposal> queue;
   std::multimap<log_index, waiting_proposal> waiting;
@@ -304,7 +306,8 @@ struct replica_store::state {
     auto first = stepped ? stepped->entries->first : log_index{};
     for (std::size_t i = 0; stepped && i < taken.size(); ++i) {
       auto index = log_index{value(first) + ours + i};
-      waiting.emplace(index, waiting_proposal{taken[i].ticket, core->current_term(), sizes[ours + i]});
+      waiting.emplace(index, waiting_proposal{taken[i].ticket, core->current_term(), sizes[ours + i],
+                                              std::move(taken[i].verified)});
       out.appended.push_back({taken[i].ticket, index, core->current_term()});
     }
     absorb(std::move(stepped), out);
@@ -342,9 +345,11 @@ struct replica_store::state {
       copied = {found->term, static_cast<entry_type>(found->type), to_bytes(found->payload)};
       e = &copied;
     }
+    auto found = waiting.find(index);
+    const auto* verified = found != waiting.end() && found->second.term == e->term ? found->second.verified.get() : nullptr;
     entry_result outcome;
     if (e->type == entry_type::command) {
-      outcome = apply.apply(to, index, e->payload);
+      outcome = apply.apply(to, index, e->payload, verified);
       founded = founded || (outcome.kind == entry_kind::founded && outcome.code == ec::ok);
     } else {
       apply.pass(to, index);
@@ -604,7 +609,8 @@ status replica_store::proposable(bytes_view entry, bool from_reserve, bool leadi
   return {};
 }
 
-result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reserve) {
+result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reserve,
+                                               std::shared_ptr<const verified_batch> verified) {
   auto& s = *state_;
   if (!s.core)
     return fail(ec::not_leader, "this node has not been taken into the cluster yet");
@@ -615,7 +621,7 @@ result<proposal_ticket> replica_store::propose(bytes_view entry, bool from_reser
     return tl::make_unexpected(good.error());
   auto ticket = proposal_ticket{++s.tickets};
   s.in_flight_bytes += copy.size();
-  s.queue.push_back({ticket, std::move(copy)});
+  s.queue.push_back({ticket, std::move(copy), std::move(verified)});
   return ticket;
 }
 

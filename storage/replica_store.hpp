@@ -152,8 +152,9 @@ public:
 
   /// Queues a serialised LogEntry (messages/entries.hpp); the next turns take it. Its timeMs is set here.
   /// overloaded, disk_full, malformed: nothing was queued. `from_reserve`: cursor advances, closings, security events,
-  /// which go on while the disk is low, because they are small or make room.
-  result<proposal_ticket> propose(bytes_view entry, bool from_reserve = false);
+  /// which go on while the disk is low, because they are small or make room. `verified`: see applier::apply.
+  result<proposal_ticket> propose(bytes_view entry, bool from_reserve = false,
+                                  std::shared_ptr<const verified_batch> verified = {});
   /// What propose() would say of it now. Not `leading`: the disk of the leader is what counts.
   status proposable(bytes_view entry, bool from_reserve, bool leading);
   /// Answers when the entry at `index` is applied here: with what apply said, if it is the one of that term. For

@@ -112,7 +112,7 @@ void replicator::state::dispatch(steady_ms now, replicator_turn& out) {
   auto to = destination();
   auto work = desk.dispatch(to, now);
   for (auto& each : work.local) {
-    auto ticket = store->propose(*each.what.entry, each.what.from_reserve);
+    auto ticket = store->propose(*each.what.entry, each.what.from_reserve, each.what.verified);
     if (ticket)
       desk.proposed(each.ticket, *ticket);
     else

@@ -97,7 +97,7 @@ void bot_state::begin(bot_identity_here here, const permalink& who) {
   feed(event);
   tell_leadership();
   // FAN-OUT wakes at once, so nothing is missed between our first look and its first wake-up.
-  self_->send(services_.fanout, follow_atom_v, who_, caf::actor_cast<caf::actor>(self_));
+  self_->send(services_.fanout, follow_atom_v, who_, caf::actor_cast<caf::actor>(self_), wake_);
 }
 
 void bot_state::lead(const leadership& to) {
@@ -129,7 +129,10 @@ bot_actor::behavior_type bot_state::make_behavior() {
           [this](status_asked) { return status(); }};
 }
 
-void bot_state::woken(const inbox_advanced&) { feed(bot_woken{}); }
+void bot_state::woken(const inbox_advanced&) {
+  wake_.lower();
+  feed(bot_woken{});
+}
 
 void bot_state::fired(const bot_timer_due& timer) { feed(bot_timer_fired{timer.timer}); }
 

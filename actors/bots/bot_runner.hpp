@@ -92,6 +92,7 @@ private:
   permalink who_;
   std::optional<bot_keys> keys_;
   std::unique_ptr<bot_core> core_;
+  wake_flag wake_;
 };
 
 bot_actor::behavior_type bot_runner(bot_actor::stateful_pointer<bot_state> self, bot_services services, bot_definition what);

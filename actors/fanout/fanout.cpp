@@ -32,7 +32,9 @@ void fanout_state::start(const storage::environment& store) {
 
 fanout_actor::behavior_type fanout_state::make_behavior() {
   return {[this](const log_advanced& to) { advanced(to); },
-          [this](follow_atom, const permalink& who, const caf::actor& follower) { follow(who, follower); },
+          [this](follow_atom, const permalink& who, const caf::actor& follower, const wake_flag& flag) {
+            follow(who, follower, flag);
+          },
           [this](leave_atom, const permalink& who, const caf::actor& follower) { leave(who, follower); },
           [this](watch_atom, const caf::actor& registry) { watch(registry); },
           [this](status_asked) { return status(); }};
@@ -44,6 +46,8 @@ void fanout_state::advanced(const log_advanced& to) {
 }
 
 void fanout_state::read_on() {
+  if (cursor_ >= applied_)
+    return;  // an earlier look has gone as far
   if (followers_.empty() && !registry_) {
     cursor_ = applied_;
     return;
@@ -80,24 +84,28 @@ void fanout_state::wake(const permalink& who, log_index index, bool identity) {
   auto found = followers_.find(who);
   if (found == followers_.end())
     return;
-  for (const auto& follower : found->second) {
+  for (const auto& one : found->second) {
+    // What it has not looked at yet, it will look at then.
+    if (!identity && !one.flag.raise())
+      continue;
     ++wakes_;
     if (identity)
-      caf::anon_send(follower, identity_changed{index});
+      caf::anon_send(one.handle, identity_changed{index});
     else
-      caf::anon_send(follower, inbox_advanced{index});
+      caf::anon_send(one.handle, inbox_advanced{index});
   }
 }
 
-void fanout_state::follow(const permalink& who, const caf::actor& follower) {
+void fanout_state::follow(const permalink& who, const caf::actor& handle, const wake_flag& flag) {
   auto& all = followers_[who];
-  if (std::find(all.begin(), all.end(), follower) == all.end()) {
-    all.push_back(follower);
-    self_->monitor(follower);
-    follows_.emplace(follower.address(), who);
+  if (std::none_of(all.begin(), all.end(), [&](const follower& one) { return one.handle == handle; })) {
+    all.push_back({handle, flag});
+    self_->monitor(handle);
+    follows_.emplace(handle.address(), who);
   }
   // Something may have come between the follower's look and this message.
-  caf::anon_send(follower, inbox_advanced{applied_});
+  if (flag.raise())
+    caf::anon_send(handle, inbox_advanced{applied_});
 }
 
 void fanout_state::leave(const permalink& who, const caf::actor& follower) {
@@ -120,7 +128,7 @@ void fanout_state::ended(const caf::down_msg& down) {
 void fanout_state::forget(const permalink& who, const caf::actor_addr& follower) {
   follows_.erase(follower);
   if (auto found = followers_.find(who); found != followers_.end()) {
-    std::erase_if(found->second, [&](const caf::actor& one) { return one.address() == follower; });
+    std::erase_if(found->second, [&](const auto& one) { return one.handle.address() == follower; });
     if (found->second.empty())
       followers_.erase(found);
   }

@@ -20,7 +20,7 @@ public:
   fanout_actor::behavior_type make_behavior();
 
   void advanced(const log_advanced& to);
-  void follow(const permalink& who, const caf::actor& follower);
+  void follow(const permalink& who, const caf::actor& follower, const wake_flag& flag);
   void leave(const permalink& who, const caf::actor& follower);
   void watch(const caf::actor& registry);
   void ended(const caf::down_msg& down);
@@ -35,7 +35,11 @@ private:
   const storage::environment* store_ = nullptr;
   log_index cursor_{};   // everything up to here has been handed on
   log_index applied_{};  // what we have been told
-  std::unordered_map<permalink, std::vector<caf::actor>, id_hash> followers_;
+  struct follower {
+    caf::actor handle;
+    wake_flag flag;
+  };
+  std::unordered_map<permalink, std::vector<follower>, id_hash> followers_;
   std::unordered_map<caf::actor_addr, permalink> follows_;  // a follower follows one inbox
   caf::actor registry_;  // wants to know of sessions; may be null
   std::uint64_t wakes_ = 0;

@@ -98,7 +98,7 @@ auto replica_state::guarded(Verb&& verb) -> decltype(verb()) {
 }
 
 caf::result<entry_answer> replica_state::propose(const propose_entry& request) {
-  auto ticket = services_.replicator->propose({request.entry, request.from_reserve, request.idempotent},
+  auto ticket = services_.replicator->propose({request.entry, request.from_reserve, request.idempotent, request.verified},
                                               services_.clock->steady());
   if (!ticket) {
     ++refused_;

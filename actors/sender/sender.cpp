@@ -12,7 +12,6 @@
 namespace signet {
 namespace {
 using namespace std::chrono_literals;
-constexpr auto propose_timeout = 10s;
 constexpr auto tidy_every = 60s;
 constexpr std::uint64_t idle_ms_max = 5 * 60'000;
 
@@ -126,9 +125,14 @@ caf::result<batch_answer> sender_state::submit(const submit_batch& request) {
   }
 
   auto promise = self_->make_response_promise<batch_answer>();
-  self_->request(services_.replica, propose_timeout, propose_entry{share(batch_entry(*request.raw)), false, true})
+  const auto root = verified->root();
+  const auto proven = std::make_shared<const verified_batch>(std::move(*verified));
+  // The replica answers every proposal in finite time, or the process ends. A timeout here would wake CAF's clock thread
+  // for each batch; who waits at the other end, the session, has one of its own.
+  self_->request(services_.replica, caf::infinite,
+                 propose_entry{share(batch_entry(*request.raw)), false, true, proven})
     .then(
-      [this, promise, ticket = verdict.ticket, root = verified->root(),
+      [this, promise, ticket = verdict.ticket, root,
        links = std::move(links)](const entry_answer& done) mutable {
         gate_->settled(ticket, done.outcomes);
         if (done.outcomes.size() != links.size())

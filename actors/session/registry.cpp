@@ -108,8 +108,8 @@ private:
   leadership leads_;
   steady_ms majority_lost_{};                                     // while leads_.majority is false
   bool stale_ = false;                                            // and the clients have been told
-  // wishes to be woken: by time, and each session's one
-  std::multimap<steady_ms, caf::actor> wakes_;
+  // wishes to be woken: by time, and each session's one. Weak: a stranger who was refused must not be kept by its wish.
+  std::multimap<steady_ms, caf::actor_addr> wakes_;
   std::unordered_map<caf::actor_addr, steady_ms> wake_of_;
   std::uint64_t attached_total_ = 0, takeovers_ = 0, closings_dropped_ = 0;
 };
@@ -278,7 +278,7 @@ void registry_state::forget(const caf::actor_addr& session) {
   if (const auto wish = wake_of_.find(session); wish != wake_of_.end()) {
     auto [first, last] = wakes_.equal_range(wish->second);
     for (auto each = first; each != last; ++each)
-      if (each->second.address() == session) {
+      if (each->second == session) {
         wakes_.erase(each);
         break;
       }
@@ -410,22 +410,23 @@ void registry_state::wake(const wake_asked& wish) {
   if (const auto found = wake_of_.find(address); found != wake_of_.end()) {
     auto [first, last] = wakes_.equal_range(found->second);
     for (auto each = first; each != last; ++each)
-      if (each->second == wish.session) {
+      if (each->second == address) {
         wakes_.erase(each);
         break;
       }
   }
   wake_of_[address] = wish.at;
-  wakes_.emplace(wish.at, wish.session);
+  wakes_.emplace(wish.at, address);
 }
 
 void registry_state::tick() {
   const auto at = now();
   while (!wakes_.empty() && wakes_.begin()->first <= at) {
-    auto session = wakes_.begin()->second;
+    const auto address = wakes_.begin()->second;
     wakes_.erase(wakes_.begin());
-    wake_of_.erase(session.address());
-    caf::anon_send(session, tick_atom_v);
+    wake_of_.erase(address);
+    if (const auto session = caf::actor_cast<caf::actor>(address))
+      caf::anon_send(session, tick_atom_v);
   }
   parked_->tidy(at);
   for (auto& one : idle_.take_due(at))

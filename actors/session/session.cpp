@@ -11,6 +11,9 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include <algorithm>
+#include <deque>
+
 namespace signet {
 namespace {
 
@@ -20,6 +23,8 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t own_timer_ms_max = 150;
 // The inbox of a device could not be taken now: there is no majority.
 constexpr milliseconds ask_again_after{500};
+
+constexpr steady_ms plus(steady_ms at, std::uint64_t ms) { return steady_ms{value(at) + ms}; }
 
 /// What a failed request means: our own code if the other side sent one; otherwise (timeout, receiver down) it may or
 /// may not have happened.
@@ -69,6 +74,8 @@ private:
   void act(session_output& output);
   void arm();
   void ask_inbox_again();
+  void answered(std::uint64_t slot, std::uint32_t attempt, ec problem, const batch_answer& answer);
+  void give_up_late();
   moment now() const { return {services_->clock->steady(), services_->clock->wall()}; }
   caf::actor me() const { return caf::actor_cast<caf::actor>(self_); }
 
@@ -100,10 +107,17 @@ private:
   std::unique_ptr<gate_ticket> gate_;
   std::optional<session_core> core_;
   std::optional<permalink> following_;
+  wake_flag wake_;
   caf::typed_response_promise<yielded> handing_over_;
   steady_ms wake_at_ = never;    // asked of the registry
   steady_ms timer_at_ = never;   // own timer under way
   bool refused_ = false;         // the link took no more
+  struct submitted {
+    steady_ms until{};
+    std::uint64_t slot = 0;
+    std::uint32_t attempt = 0;
+  };
+  std::deque<submitted> submitted_;  // batches not answered yet, oldest first: all wait equally long
 };
 
 bool session_state::start(session_services_ptr services, client_link_ptr link) {
@@ -129,7 +143,10 @@ caf::behavior session_state::make_behavior() {
   return {[this](packets_arrived& read) { arrived(read); },
           [this](const packets_malformed& what) { step(in::malformed{what.reason, what.answer_as}); },
           [this](const link_lost&) { step(in::lost{}); },
-          [this](const inbox_advanced&) { step(in::inbox_grew{}); },
+          [this](const inbox_advanced&) {
+            wake_.lower();
+            step(in::inbox_grew{});
+          },
           [this](const identity_changed&) { step(in::identity_moved{}); },
           [this](const close_asked& why) { step(in::close{why.reason}); },
           [this](yield_asked) -> caf::result<yielded> {
@@ -142,10 +159,12 @@ caf::behavior session_state::make_behavior() {
           [this](follow_atom) { ask_inbox_again(); },
           [this](tick_atom) {  // the registry's ticker
             wake_at_ = never;
+            give_up_late();
             step(in::ticked{});
           },
           [this](turn_atom) {  // our own timer
             timer_at_ = never;
+            give_up_late();
             step(in::ticked{});
           }};
 }
@@ -186,7 +205,9 @@ void session_state::act(session_output& output) {
 
 void session_state::arm() {
   const auto at = now();
-  const auto due = core_->next_deadline(at);
+  auto due = core_->next_deadline(at);
+  if (!submitted_.empty())
+    due = std::min(due, submitted_.front().until);
   if (due == never || due >= std::min(wake_at_, timer_at_))
     return;
   const std::uint64_t wait = due > at.steady ? value(due) - value(at.steady) : 1;
@@ -227,9 +248,29 @@ void session_state::act(out::publish_identity& what) {
 void session_state::act(out::submit& what) {
   const auto slot = what.slot;
   const auto attempt = what.attempt;
-  self_->request(services_->senders, milliseconds{services_->settings.batch_timeout_ms}, std::move(what.batch))
-    .then([=, this](const batch_answer& answer) { step(in::batch_answered{slot, attempt, ec::ok, answer}); },
-          [=, this](const caf::error& why) { step(in::batch_answered{slot, attempt, code_of(why), {}}); });
+  submitted_.push_back({plus(now().steady, services_->settings.batch_timeout_ms), slot, attempt});
+  // No timeout of CAF's: each would wake its clock thread. What is not answered in time is given up by give_up_late().
+  self_->request(services_->senders, caf::infinite, std::move(what.batch))
+    .then([=, this](const batch_answer& answer) { answered(slot, attempt, ec::ok, answer); },
+          [=, this](const caf::error& why) { answered(slot, attempt, code_of(why), {}); });
+}
+
+void session_state::answered(std::uint64_t slot, std::uint32_t attempt, ec problem, const batch_answer& answer) {
+  const auto found = std::find_if(submitted_.begin(), submitted_.end(), [&](const submitted& one) {
+    return one.slot == slot && one.attempt == attempt;
+  });
+  if (found == submitted_.end())
+    return;  // given up already; the batch has been, or will be, sent again
+  submitted_.erase(found);
+  step(in::batch_answered{slot, attempt, problem, answer});
+}
+
+void session_state::give_up_late() {
+  while (!submitted_.empty() && submitted_.front().until <= now().steady) {
+    const auto late = submitted_.front();
+    submitted_.pop_front();
+    step(in::batch_answered{late.slot, late.attempt, ec::unknown_outcome, {}});
+  }
 }
 
 void session_state::act(out::attach& what) {
@@ -242,7 +283,7 @@ void session_state::act(out::attach& what) {
 
 void session_state::act(out::follow& what) {
   following_ = what.who;
-  self_->send(services_->fanout, follow_atom_v, what.who, me());
+  self_->send(services_->fanout, follow_atom_v, what.who, me(), wake_);
 }
 
 void session_state::act(out::ask_inbox&) {

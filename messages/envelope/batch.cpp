@@ -176,11 +176,11 @@ result<stored_batch> stored_batch::view(bytes_view raw) {
   return out;
 }
 
-stored_batch::stored_batch(verified_batch&& batch)
-  : raw_{std::move(batch.raw_)}, signer_{batch.signer_}, proof_{batch.proof_} {
-  bodies_.reserve(batch.messages_.size());
-  links_.reserve(batch.messages_.size());
-  for (const auto& message : batch.messages_) {
+stored_batch::stored_batch(const verified_batch& batch)
+  : signer_{batch.signer_}, proof_{batch.proof_}, known_{batch.messages_} {
+  bodies_.reserve(known_.size());
+  links_.reserve(known_.size());
+  for (const auto& message : known_) {
     bodies_.push_back(message.body);
     links_.emplace_back(message.link);
   }
@@ -194,6 +194,8 @@ const signet::link& stored_batch::link(std::uint32_t leaf) const {
 }
 
 message_view stored_batch::message(std::uint32_t leaf) const {
+  if (!known_.empty())
+    return known_[leaf];
   auto out = view_message(bodies_[leaf]);
   out.link = link(leaf);
   return out;

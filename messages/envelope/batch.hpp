@@ -109,16 +109,16 @@ result<verified_batch> verify(unverified_batch&& batch);
 /// The root alone: receipts of refused batches name it.
 digest root_of(const opened_batch& batch);
 
-/// A batch that comes from the node's own log: signatures are not checked again, links are computed when asked for.
-/// One thread at a time (it caches). Move-only.
+/// A batch that comes from the node's own log, or is about to: signatures are not checked again, links are computed when
+/// asked for. One thread at a time (it caches). Move-only.
 class stored_batch {
 public:
   /// Copies. `corrupt`: not a batch.
   static result<stored_batch> open(bytes_view raw);
   /// Copies only what does not stand aligned: `raw` must outlive the stored_batch.
   static result<stored_batch> view(bytes_view raw);
-  /// Takes over the bytes, and what verification has computed.
-  explicit stored_batch(verified_batch&& batch);
+  /// With all that verification has found out: nothing is hashed or parsed again. `batch` must outlive the stored_batch.
+  explicit stored_batch(const verified_batch& batch);
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(bodies_.size()); }
   const public_key& signer() const { return signer_; }
@@ -126,7 +126,7 @@ public:
   bytes_view body(std::uint32_t leaf) const { return bodies_[leaf]; }
   /// Computed at the first call, then kept.
   const signet::link& link(std::uint32_t leaf) const;
-  /// Parsed at each call, and well-formed or not as it was on arrival: the same problem is found again.
+  /// Parsed at each call unless it is known, and well-formed or not as on arrival: the same problem is found again.
   message_view message(std::uint32_t leaf) const;
   /// All links and nodes; computed at the first call, then kept.
   const merkle_tree& tree() const;
@@ -138,6 +138,7 @@ private:
   aligned_bytes raw_;  ///< empty if it views bytes of somebody else
   public_key signer_;
   signature proof_;
+  std::span<const message_view> known_;  ///< of a verified batch: all of them; else none
   std::vector<bytes_view> bodies_;
   mutable std::vector<std::optional<signet::link>> links_;
   mutable std::unique_ptr<merkle_tree> tree_;

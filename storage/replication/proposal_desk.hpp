@@ -37,6 +37,7 @@ struct proposal {
   shared_bytes entry;         ///< serialised LogEntry
   bool from_reserve = false;  ///< see replica_store::propose
   bool idempotent = false;    ///< saying it twice has the effect of saying it once
+  std::shared_ptr<const verified_batch> verified{};  ///< see applier::apply; stays on this node
 };
 
 class proposal_desk {

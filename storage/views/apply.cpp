@@ -108,6 +108,10 @@ struct publication {
   bool repeated = false;            ///< it stands already
 };
 
+bool same_bytes(bytes_view a, bytes_view b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
 ec code_of(outcome_code code) {
   switch (code) {
     case outcome_code::accepted:
@@ -146,12 +150,14 @@ struct applier::state {
   std::uint32_t event_ordinal = 0;
   digest state_hash;  ///< after the newest entry
   bool fresh_start = true;  ///< no batch has been applied since the process began
+  const verified_batch* verified = nullptr;
 
   void begin(write_txn& in, log_index at, wall_ms time) {
     txn = &in;
     index = at;
     now = time;
     event_ordinal = 0;
+    verified = nullptr;
     earlier.reset();
   }
 
@@ -581,8 +587,14 @@ struct applier::state {
     }
   }
 
+  result<stored_batch> open_batch(bytes_view raw) const {
+    if (verified && same_bytes(verified->serialised(), raw))
+      return stored_batch{*verified};
+    return stored_batch::view(raw);
+  }
+
   void apply_batch(const batch_content& what, entry_result& out) {
-    auto batch = stored_batch::view(what.batch);
+    auto batch = open_batch(what.batch);
     if (!batch)
       return;
     judge_batch(*batch, out);
@@ -805,7 +817,7 @@ applier::applier() : state_{std::make_unique<state>()} {}
 applier::~applier() = default;
 applier::applier(applier&&) noexcept = default;
 
-entry_result applier::apply(write_txn& txn, log_index index, bytes_view entry) {
+entry_result applier::apply(write_txn& txn, log_index index, bytes_view entry, const verified_batch* verified) {
   const auto before = state::expect(txn, index);
   std::optional<aligned_bytes> copy;
   if (!is_word_aligned(entry) && entry.size() <= entry_bytes_max)
@@ -818,6 +830,7 @@ entry_result applier::apply(write_txn& txn, log_index index, bytes_view entry) {
   entry_result out;
   out.index = index;
   state_->begin(txn, index, content ? std::max(content->time, before.last_time) : before.last_time);
+  state_->verified = verified;
   {
     observed while_applying{txn, state_->fold};
     if (content) {

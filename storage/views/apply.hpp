@@ -29,6 +29,10 @@
 #include <memory>
 #include <vector>
 
+namespace signet {
+class verified_batch;
+}
+
 namespace signet::storage {
 
 /// Of one identity; opening one more ends the one that expires first.
@@ -91,8 +95,9 @@ public:
   /// Applies the command at `index`, which must be the applied index + 1. Its log record must stand in the same
   /// transaction or before (earlier messages of a lane are read from the log). Throws storage_failure: what the disk
   /// throws; internal (index out of order); wrong_format (a kind of entry that this version does not know: stop, and
-  /// never skip it).
-  entry_result apply(write_txn& txn, log_index index, bytes_view entry);
+  /// never skip it). `verified`: what the entry's batch is known to hold; it is believed only if its bytes are those of
+  /// the entry, changes nothing but the time that it takes, and may be null.
+  entry_result apply(write_txn& txn, log_index index, bytes_view entry, const verified_batch* verified = nullptr);
 
   /// Passes an entry that is no command (barrier, change of members): only applied index and state hash move.
   void pass(write_txn& txn, log_index index);

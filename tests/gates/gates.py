@@ -39,6 +39,7 @@ for f in code:
 rooms = {
     "lmdb.h": (r"^storage/lmdb/",),
     "raft.h": (r"^storage/raft/",),
+    "xxhash.h": (r"^storage/lmdb/",),
     "caf/": (r"^actors/", r"^messages/actors\.hpp$", r"^tests/", r"^tools/bench/"),
     "sodium": (r"^messages/envelope/", r"^messages/seams\.cpp$", r"^storage/lmdb/", r"^tests/", r"^tools/"),
 }

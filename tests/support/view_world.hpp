@@ -109,9 +109,9 @@ public:
       throw std::runtime_error(render(set.error()));
     return apply_raw(entry);
   }
-  storage::entry_result apply_raw(bytes_view entry) {
+  storage::entry_result apply_raw(bytes_view entry, const verified_batch* verified = nullptr) {
     head_ = storage::event_log::append(*txn_, head_, {term{1}, 1, entry});
-    return applier.apply(*txn_, head_.index, entry);
+    return applier.apply(*txn_, head_.index, entry, verified);
   }
   void pass() {
     const std::uint8_t zeros[8] = {};

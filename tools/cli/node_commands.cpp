@@ -5,6 +5,7 @@
 #include "actors/settings.hpp"
 #include "messages/envelope/keys.hpp"
 #include "messages/seams.hpp"
+#include "storage/lmdb/map_fault.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/home.hpp"
 
@@ -23,6 +24,7 @@ struct node_flags {
 
 int run_node(const node_settings& settings, const node_options& options, const common_flags& flags, bool dev) {
   block_stop_signals();
+  storage::exit_on_map_fault();
   start_logging(settings.log_level, settings.log_format);
   auto started = node::start(settings, options);
   if (!started)

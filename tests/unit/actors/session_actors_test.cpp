@@ -50,6 +50,35 @@ struct fixture {
 
 BOOST_FIXTURE_TEST_SUITE(session_actors, fixture)
 
+BOOST_AUTO_TEST_CASE(a_busy_follower_finds_one_wake_up_however_many_commits_it_missed) {
+  wake_flag flag;
+  std::size_t woken = 0;
+  const auto follower = system.actors->sys.spawn(
+    [](caf::event_based_actor*, std::size_t* count) -> caf::behavior {
+      return {[count](const inbox_advanced&) { ++*count; }};
+    },
+    &woken);
+  system.actors->remember(follower);
+  caf::anon_send(system.fanout_of, follow_atom_v, bob.id(), follower, flag);
+  settle();
+  BOOST_TEST(woken == 1U);  // at once: something may have come before
+  for (int i = 0; i < 20; ++i)
+    write();
+  BOOST_TEST(woken == 1U);
+  flag.lower();  // it looks
+  write();
+  BOOST_TEST(woken == 2U);
+  flag.lower();
+  write();
+  write();
+  BOOST_TEST(woken == 3U);
+  caf::anon_send(system.fanout_of, leave_atom_v, bob.id(), follower);
+  settle();
+  flag.lower();
+  write();
+  BOOST_TEST(woken == 3U);
+}
+
 BOOST_AUTO_TEST_CASE(a_batch_travels_from_one_client_to_another_and_its_position_becomes_durable) {
   wire_client sender{system}, reader{system};
   sender.connect(alice, "a");

@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(a_stored_batch_says_what_the_verified_one_said) {
   stored.push_back(stored_batch::open(raw).value());
   stored.push_back(stored_batch::view(raw).value());
   stored.push_back(stored_batch::view(bytes_view{shifted}.subspan(1)).value());
-  stored.push_back(stored_batch{verify(unverified_batch::open(raw).value()).value()});
+  stored.push_back(stored_batch{verified_one});
   for (const auto& batch : stored) {
     BOOST_REQUIRE_EQUAL(batch.size(), 3U);
     BOOST_TEST(batch.signer() == verified_one.signer());

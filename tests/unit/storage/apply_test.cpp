@@ -130,6 +130,40 @@ BOOST_AUTO_TEST_CASE(two_stores_that_apply_the_same_entries_hold_the_same_state)
   BOOST_CHECK(read_applied(other.txn()).state_hash != hashes[0]);
 }
 
+BOOST_AUTO_TEST_CASE(what_verification_found_out_spares_work_and_changes_nothing) {
+  view_world plain{5}, helped{5};
+  for (auto* world : {&plain, &helped})
+    world->found();
+  auto alice = plain.join(), same_alice = helped.join();
+  auto bob = plain.join(), same_bob = helped.join();
+  BOOST_REQUIRE(alice.id() == same_alice.id());
+  lane_tail tail;
+  std::vector<built_message> messages;
+  for (int i = 0; i < 5; ++i)
+    messages.push_back(must(make_message(plain.draft(alice, bob.id(), "text"), tail)));
+  const bytes malformed(16, 0xff);
+  messages.push_back({malformed, hash_link(label::message, malformed)});
+  messages.push_back(must(make_message(plain.draft(alice, bob.id()), lane_number{9}, tail.link)));  // a gap
+  messages.push_back(must(make_message(plain.draft(alice, bob.id(), "other"), lane_number{3}, messages[1].link)));  // a fork
+  const auto raw = must(make_batch(alice.sign, messages)).serialised;
+  const auto proven = must(verify(must(unverified_batch::open(raw))));
+  const auto other = must(make_batch(alice.sign, std::span{messages}.first(2))).serialised;
+  const auto proven_other = must(verify(must(unverified_batch::open(other))));
+
+  // The third time with what is known about another batch: it must not be believed.
+  const verified_batch* known[] = {&proven, &proven, &proven_other};
+  for (const auto* each : known) {
+    auto expected = plain.apply_raw(batch_entry(raw)), got = helped.apply_raw(batch_entry(raw), each);
+    BOOST_REQUIRE_EQUAL(got.outcomes.size(), messages.size());
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      BOOST_CHECK_EQUAL(got.outcomes[i].code, expected.outcomes[i].code);
+      BOOST_CHECK_EQUAL(got.outcomes[i].index, expected.outcomes[i].index);
+    }
+    BOOST_TEST((read_applied(helped.txn()) == read_applied(plain.txn())));
+  }
+  BOOST_CHECK_EQUAL(events_of(helped, "fork"), 3U);
+}
+
 BOOST_AUTO_TEST_CASE(an_aborted_transaction_leaves_nothing_and_the_applier_goes_on) {
   view_world world;
   world.found();

@@ -1,12 +1,15 @@
 #include "storage/lmdb/environment.hpp"
+#include "storage/lmdb/map_fault.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <functional>
 #include <atomic>
+#include <csignal>
 #include <map>
 #include <random>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -456,6 +459,26 @@ BOOST_AUTO_TEST_CASE(many_threads_read_while_one_writes) {
     each.join();
   BOOST_TEST(torn == 0);
   BOOST_TEST(env->clear_stale_readers() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_data_file_that_is_cut_short_while_it_is_read_ends_the_process_as_a_failed_disk_does) {
+  scratch_directory scratch;
+  const auto read_behind_the_end = [&](bool prepared) {
+    return in_a_child([&] {
+      const rlimit no_core{0, 0};
+      ::setrlimit(RLIMIT_CORE, &no_core);
+      std::signal(SIGBUS, SIG_DFL);
+      if (prepared)
+        exit_on_map_fault();
+      auto directory = scratch.path() / (prepared ? "prepared" : "unprepared");
+      auto env = must_open(in(directory));
+      put(*env, alpha, "key", std::string(4 << 20, 'v'));
+      fs::resize_file(directory / "data.mdb", 32 << 10);
+      return get(*env, alpha, "key") ? 1 : 0;
+    });
+  };
+  BOOST_TEST(read_behind_the_end(false) == -SIGBUS);  // what it is for
+  BOOST_TEST(read_behind_the_end(true) == 71);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
