@@ -60,6 +60,10 @@ void replicator::state::take_consensus(const std::string& from, peer::frame& wha
   if (sender.quarantined || !believable(from, said, out))
     return;
   memory.note_term(from, what.from, what.sender_term, wall);
+  // What a leader calls committed was acknowledged to it by others, so it was appended in an earlier turn: it is durable
+  // there, and must be there whenever it comes back.
+  if (const auto* append = std::get_if<raft::append_entries>(&said.message))
+    memory.note_committed(from, what.from, append->leader_commit, wall);
   if (const auto* result = std::get_if<raft::append_entries_result>(&said.message); result != nullptr && leads())
     if (auto found = shipments.find(from); found != shipments.end() && found->second.shipper &&
                                            result->term == store->consensus().current_term())

@@ -271,7 +271,12 @@ void world::after_turn(node& x, member::turned done) {
   judge_.after_turn(seen);
   if (!done.refused.empty())
     throw finding(node_name(x.number) + " refuses what an honest node has sent: " + done.refused.front());
-  if (!done.alarms.empty())
+  const bool somebody_forgot = std::any_of(nodes_.begin(), nodes_.end(), [](const node& each) { return each.rolled_back; });
+  if (done.fenced && x.rolled_back) {
+    x.fenced = true;
+    return fell(x, 0, "fences itself: " + render(*done.fenced));
+  }
+  if (!done.alarms.empty() && !somebody_forgot)
     throw finding(node_name(x.number) + " gives an alarm: " + done.alarms.front());
   if (done.fenced)
     throw finding(node_name(x.number) + " fences itself: " + render(*done.fenced));
@@ -386,11 +391,31 @@ void world::lose_disk(node& x, micros down_for) {
     fell(x, down_for, "loses its disk");
   std::filesystem::remove_all(x.directory);
   judge_.lost_disk(x.number);
+  x.rolled_back = x.fenced = false;
   x.recovering = true;
   ++x.life;
   running_ = nullptr;
   member::make_blank(options_of(x));
   at(now_ + down_for, [this, number = x.number] { start_node(number); });
+}
+
+void world::keep_disk(std::size_t number) {
+  auto& x = nodes_[number];
+  // Between two turns nobody writes, so the file is one state.
+  std::filesystem::copy_file(x.directory / "data.mdb", x.directory.string() + ".kept",
+                             std::filesystem::copy_options::overwrite_existing);
+}
+
+void world::roll_back(std::size_t number) {
+  auto& x = nodes_[number];
+  if (x.software)
+    fell(x, 0, "stops; its disk is put back");
+  std::filesystem::remove(x.directory / "lock.mdb");
+  std::filesystem::copy_file(x.directory.string() + ".kept", x.directory / "data.mdb",
+                             std::filesystem::copy_options::overwrite_existing);
+  judge_.lost_disk(number);
+  x.rolled_back = true;
+  at(now_ + 20 * ms, [this, number] { start_node(number); });
 }
 
 /// The operator: a node that was taken out and did not come back by itself is added again.

@@ -60,6 +60,13 @@ public:
   bool up(std::size_t node) const { return nodes_[node].software != nullptr; }
   /// Frames from one to the other are lost (+1) until undone (-1). Links end when that lasts.
   void cut(std::size_t from, std::size_t to, int by);
+  /// Keeps the disk of a node that is up as it is now, and puts it back to that, with the node down in between.
+  void keep_disk(std::size_t node);
+  void roll_back(std::size_t node);
+  bool fenced(std::size_t node) const { return nodes_[node].fenced; }
+  /// `signet recover` on a node that is down, and its start.
+  void recover(std::size_t node) { lose_disk(nodes_[node], 20 * ms); }
+  void add_client(std::size_t number) { do_deed({now_, 0, deed::client, number}); }
   void do_deed(const decision& what);
   std::optional<std::size_t> find_leader() const;
   const member& software(std::size_t node) const { return *nodes_[node].software; }
@@ -122,6 +129,7 @@ private:
     micros slow_commit = 0;
     int disk_full = 0;
     bool stays_down = false;
+    bool rolled_back = false, fenced = false;
     bool recovering = false;  ///< its disk was lost, and it does not vote again yet
     std::vector<armed_disk> armed;
     std::map<storage::proposal_ticket, asked> waiting;
