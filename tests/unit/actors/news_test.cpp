@@ -57,6 +57,41 @@ BOOST_AUTO_TEST_CASE(a_next_version_is_news_for_its_identity_and_a_first_one_for
   BOOST_TEST((news_of(identity_entry(second->serialised())).identities == std::vector{first->permalink()}));
 }
 
+BOOST_AUTO_TEST_CASE(openings_closings_and_taken_inboxes_are_news_of_their_sessions) {
+  using kind = session_changed::kind;
+  const auto key_of = [](std::uint8_t n) {
+    public_key device;
+    device.raw[0] = n;
+    return signet::session_key{numbered(n), device, "client " + std::to_string(n)};
+  };
+  session_opening opening;
+  opening.key = key_of(1);
+  auto opened = news_of(session_opened_entry(opening), log_index{42}).sessions;
+  BOOST_TEST_REQUIRE(opened.size() == 1u);
+  BOOST_TEST((opened[0].what == kind::opened));
+  BOOST_TEST((opened[0].identity == numbered(1)));
+  BOOST_TEST(opened[0].client_id == "client 1");
+  BOOST_TEST(opened[0].epoch == 42u);  // its index is its epoch
+  const session_closing closings[] = {{key_of(2), 20, "idle"}, {key_of(3), 30, "administrative"}};
+  auto closed = news_of(sessions_closed_entry(closings), log_index{43}).sessions;
+  BOOST_TEST_REQUIRE(closed.size() == 2u);
+  BOOST_TEST((closed[1].what == kind::closed));
+  BOOST_TEST(closed[1].epoch == 30u);
+  BOOST_TEST(closed[1].reason == "administrative");
+  auto taken = news_of(inbox_taken_entry({key_of(4), 40}), log_index{44}).sessions;
+  BOOST_TEST_REQUIRE(taken.size() == 1u);
+  BOOST_TEST((taken[0].what == kind::inbox_taken));
+  BOOST_TEST((taken[0].device == key_of(4).device));
+  BOOST_TEST((taken[0].index == log_index{44}));
+  BOOST_TEST(taken[0].epoch == 40u);
+}
+
+BOOST_AUTO_TEST_CASE(where_nobody_waits_for_an_inbox_batches_are_not_looked_into) {
+  const auto entry = batch_entry(batch_to({numbered(1)}));
+  BOOST_TEST(news_of(entry, log_index{1}, false).inboxes.empty());
+  BOOST_TEST(news_of(entry, log_index{1}, true).inboxes.size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(bytes_that_are_no_entry_are_no_news) {
   auto entry = batch_entry(batch_to({numbered(1), numbered(2)}));
   for (std::size_t size = 0; size < entry.size(); ++size)

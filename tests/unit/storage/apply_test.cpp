@@ -372,6 +372,28 @@ BOOST_AUTO_TEST_CASE(a_session_is_opened_renewed_and_closed_by_its_epoch_only) {
   BOOST_CHECK_EQUAL(world.apply(session_renewed_entry(renewal)).code, ec::session_expired);
 }
 
+BOOST_AUTO_TEST_CASE(only_the_session_that_stands_may_say_that_it_reads_the_inbox_and_no_row_changes) {
+  pair_of_people both;
+  auto& world = both.world;
+  const signet::session_key key{both.alice.id(), both.alice.device(), "phone"};
+  BOOST_CHECK_EQUAL(world.apply(inbox_taken_entry({key, 7})).code, ec::session_expired);
+  const auto first = world.apply(session_opened_entry(opening(both.alice, world)));
+  const auto second = world.apply(session_opened_entry(opening(both.alice, world)));
+  BOOST_CHECK_EQUAL(world.apply(inbox_taken_entry({key, first.epoch})).code, ec::taken_over);
+  BOOST_CHECK_EQUAL(world.apply(inbox_taken_entry({{key.identity, both.bob.device(), key.client_id}, second.epoch})).code,
+                    ec::taken_over);
+  const auto row = find_session(world.txn(), key.identity, key.client_id);
+  for (int twice = 0; twice < 2; ++twice) {
+    const auto taken = world.apply(inbox_taken_entry({key, second.epoch}));
+    BOOST_CHECK_EQUAL(taken.code, ec::ok);
+    BOOST_CHECK(taken.kind == entry_kind::inbox_taken);
+    BOOST_CHECK_EQUAL(taken.epoch, second.epoch);
+  }
+  BOOST_CHECK(find_session(world.txn(), key.identity, key.client_id) == row);
+  world.now = row->expires;
+  BOOST_CHECK_EQUAL(world.apply(inbox_taken_entry({key, second.epoch})).code, ec::session_expired);
+}
+
 BOOST_AUTO_TEST_CASE(a_token_nonce_is_claimed_once_by_opening_and_by_renewal) {
   pair_of_people both;
   auto& world = both.world;
