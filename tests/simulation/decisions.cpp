@@ -36,7 +36,6 @@ std::string_view name(deed what) {
     case deed::clog: return "clog";
     case deed::hand_over: return "hand_over";
     case deed::lost_disk: return "lost_disk";
-    case deed::rolled_back: return "rolled_back";
   }
   return "?";
 }

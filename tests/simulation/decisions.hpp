@@ -40,7 +40,6 @@ enum class deed : std::uint8_t {
   clog,          ///< frames from node a to node b wait until it is over
   hand_over,     ///< who leads hands over to node a
   lost_disk,     ///< node a: crashes and loses its disk; comes back by way of recovery
-  rolled_back,   ///< node a: crashes and comes back with its disk as it was x µs ago
 };
 
 /// As a node: the one that leads in the newest term when it happens; nothing happens if nobody does.

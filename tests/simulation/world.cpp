@@ -730,7 +730,6 @@ void world::do_deed(const decision& planned) {
       }
       break;
     case deed::lost_disk: lose_disk(*x, d.lasts); break;
-    case deed::rolled_back: break;
   }
 }
 
