@@ -137,7 +137,6 @@ struct node::state {
   cluster_id cluster;
   std::shared_ptr<const signing_key> key;
   std::shared_ptr<storage::replicator> store;
-  std::shared_ptr<const signing_key> link_key;
   std::unique_ptr<peering> peers;  // null: this node stands alone
   std::shared_ptr<admission> gate;
   caf_config config;
@@ -181,10 +180,7 @@ std::vector<supervision::child_spec> node::state::children() {
       replica, replica_services{store, &system_clock(), stop_process, peers ? peers->wire() : nullptr,
                                 settings.data / "keys", [this] { manager.alive(); }});
     if (peers)
-      if (auto linked = peers->start(*link_key, handle); !linked) {
-        tell_first_door(linked);
-        throw std::runtime_error(render(linked.error()));
-      }
+      peers->run(handle);
     return handle;
   }));
   out.push_back(worker("security", "security", [this](starting& at) {
@@ -314,8 +310,9 @@ result<std::unique_ptr<node>> node::start(const node_settings& settings, const n
     auto link_key = load_link_key(settings);
     if (!link_key)
       return tl::make_unexpected(link_key.error());
-    s->link_key = std::make_shared<const signing_key>(std::move(*link_key));
     s->peers = std::make_unique<peering>(settings, s->cluster, options.config, replicating.process);
+    if (auto opened_port = s->peers->open(*link_key); !opened_port)
+      return tl::make_unexpected(opened_port.error());
   } else if (s->store->picture().role != raft::role::leader) {
     return fail(ec::configuration, "the store in " + settings.data.string() + " belongs to a cluster of several nodes; set nodes." +
                                      settings.name + ".link");

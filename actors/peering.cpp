@@ -39,13 +39,17 @@ std::vector<link_peer> peering::peers_of(const std::vector<cluster_node>& table)
   return out;
 }
 
-status peering::start(const signing_key& link_key, const replica_actor& replica) {
+status peering::open(const signing_key& link_key) {
   links_settings how;
   how.cluster = cluster_;
   how.self = settings_.name;
   how.listen = settings_.own()->link;
   how.process = process_;
   how.heartbeat = std::chrono::milliseconds{settings_.consensus.heartbeat_ms};
+  return wire_->open(std::move(how), link_key);
+}
+
+void peering::run(const replica_actor& replica) {
   links_handlers handlers;
   handlers.up = [replica](const std::string& node, const peer::hello&) {
     caf::anon_send(replica, peer_link_changed{node, true});
@@ -65,7 +69,7 @@ status peering::start(const signing_key& link_key, const replica_actor& replica)
       caf::anon_send(security_, security_event_seen{std::string{name(security_kind::peer_handshake_failed)}, {}, {},
                                                     std::string{name(reason)}, address});
   };
-  return wire_->start(std::move(how), link_key, std::move(handlers), peers_of(table()));
+  wire_->run(std::move(handlers), peers_of(table()));
 }
 
 void peering::report_to(const security_actor& security) {

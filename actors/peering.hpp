@@ -3,7 +3,7 @@
 // be spoken to, what arrives becomes messages of the replica, what is refused becomes a security event; and the table is
 // read again when the file changes.
 //
-// Threads: any, but start() and stop(), which belong to the node's.
+// Threads: any, but open(), run() and stop(), which the node calls in this order.
 
 #include "actors/links/links.hpp"
 #include "actors/settings.hpp"
@@ -23,8 +23,10 @@ public:
 
   /// For whoever sends. Never null.
   const std::shared_ptr<links>& wire() const { return wire_; }
-  /// Listens and dials; the replica hears of it. Once. Errors of links::start.
-  status start(const signing_key& link_key, const replica_actor& replica);
+  /// Takes the port. Errors of links::open.
+  status open(const signing_key& link_key);
+  /// Accepts and dials; the replica hears of it. Once.
+  void run(const replica_actor& replica);
   /// Who writes down what was refused; may be given anew.
   void report_to(const security_actor& security);
   /// Reads the node table again if the file has changed since the last call. A file with mistakes changes nothing and is

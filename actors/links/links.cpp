@@ -581,21 +581,24 @@ void links::inside::shut() {
 links::links() = default;
 links::~links() { stop(); }
 
-status links::start(links_settings settings, const signing_key& link_key, links_handlers handlers,
-                    std::vector<link_peer> peers) {
+status links::open(links_settings settings, const signing_key& link_key) {
   if (inside_)
     return fail(ec::internal, "links have been started before");
   auto identity = link_tls::make(link_key);
   if (!identity)
     return tl::make_unexpected(identity.error());
   auto made = std::make_shared<inside>(std::move(settings));
-  made->handlers = std::move(handlers);
   made->identity = *identity;
   SSL_CTX_up_ref(made->identity->native());
   made->tls.emplace(made->identity->native());  // takes that reference
   if (auto opened = made->open(); !opened)
     return opened;
   inside_ = std::move(made);
+  return {};
+}
+
+void links::run(links_handlers handlers, std::vector<link_peer> peers) {
+  inside_->handlers = std::move(handlers);
   asio::post(inside_->io, [in = inside_.get(), peers = std::move(peers)]() mutable {
     in->accept();
     in->set_peers(std::move(peers));
@@ -604,6 +607,13 @@ status links::start(links_settings settings, const signing_key& link_key, links_
   });
   inside_->thread = std::thread{[in = inside_.get()] { in->io.run(); }};
   pthread_setname_np(inside_->thread.native_handle(), "links");
+}
+
+status links::start(links_settings settings, const signing_key& link_key, links_handlers handlers,
+                    std::vector<link_peer> peers) {
+  if (auto opened = open(std::move(settings), link_key); !opened)
+    return opened;
+  run(std::move(handlers), std::move(peers));
   return {};
 }
 

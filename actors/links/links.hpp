@@ -110,7 +110,12 @@ public:
   links(const links&) = delete;
   links& operator=(const links&) = delete;
 
-  /// Listens and dials. Once. Errors: configuration (an address), io (a port that is taken), internal (TLS).
+  /// Takes the port, so that an error is known before anything depends on it. Once; again after an error. Errors:
+  /// configuration (an address), io (a port that is taken), internal (TLS).
+  status open(links_settings settings, const signing_key& link_key);
+  /// After open(): accepts and dials. Once.
+  void run(links_handlers handlers, std::vector<link_peer> peers);
+  /// Both.
   status start(links_settings settings, const signing_key& link_key, links_handlers handlers,
                std::vector<link_peer> peers);
   /// The node table has changed: new peers are dialed, those that are gone or have another key or endpoint are closed.

@@ -1,5 +1,7 @@
 """Three nodes in processes of their own: clients on different nodes, the leader killed, nodes that stop and come back."""
+import os
 import pathlib
+import signal
 import sys
 import time
 import unittest
@@ -147,6 +149,41 @@ class ThreeNodes(unittest.TestCase):
                          [("a", 1, "voter"), ("b", 2, "voter"), ("c", 3, "voter")])
         self.assertEqual([each["node"] for each in members if each["leader"]], [self.leader.name])
         self.assertEqual({each["linked"] for each in members}, {True})
+
+    def test_a_leader_that_is_frozen_is_replaced_and_follows_when_it_wakes(self):
+        frozen, (first, second) = self.leader, self.cluster.followers()
+        receiver = attach(self.bob, second)
+        sender = attach(self.alice, first)
+        lane = sender.lane(self.bob.permalink)
+        self.send(sender, lane, ["before"])
+        os.kill(frozen.process.pid, signal.SIGSTOP)
+        try:
+            # Its sockets are open and its kernel answers: only silence tells.
+            self.send(sender, lane, ["while it is frozen"])
+            leader = wait_for("another leader", lambda: next(
+                (each for each in (first, second) if each.replica().get("leads_surely")), None))
+            self.assertIn(leader, (first, second))
+        finally:
+            os.kill(frozen.process.pid, signal.SIGCONT)
+        self.send(sender, lane, ["after it woke"])
+        self.cluster.wait_until_all_follow()
+        self.assertEqual(frozen.replica()["role"], "follower")
+        self.assertEqual([m["content"].decode() for m in receiver.messages(3)],
+                         ["before", "while it is frozen", "after it woke"])
+        sender.disconnect()
+        receiver.disconnect()
+        self.end_and_compare()
+
+    def test_a_node_that_is_new_in_the_file_is_linked_without_a_restart(self):
+        made = self.cluster.add("d")
+        made.start()
+        for member in self.cluster.members[:3]:
+            wait_for(f"a link from {member.name} to d", lambda: any(
+                peer["node"] == "d" and peer["state"] == "up" for peer in member.status()["links"]["peers"]))
+        self.assertTrue(made.status()["joining"])
+        self.assertEqual(made.replica()["role"], "joining")
+        wait_for("the leader sees it", lambda: self.leader.replica()["waiting_to_join"] == ["d"])
+        self.assertEqual(made.stop(), 0)
 
     def test_a_stranger_at_the_link_port_gets_nothing_and_is_written_down(self):
         import socket

@@ -149,12 +149,31 @@ class Cluster:
         self.members = [Member(self, name) for name in names]
         self.started = started
 
+    def start(self, tries=3):
+        """Founds and starts all. A port that was free may be taken by now: then with others, in other directories."""
+        self.found()
+        if not self.started:
+            return
+        for each in self.members:
+            each.start()
+        wait_for("all nodes answer, or one has ended",
+                 lambda: all(each.status() or not each.running() for each in self.members), 60)
+        ended = [each for each in self.members if not each.running()]
+        if ended and tries > 1 and all("another program has that port" in each.words() for each in ended):
+            for each in self.members:
+                if each.running():
+                    each.kill()
+            self.members = [Member(self, each.name) for each in self.members]
+            for each in self.members:
+                each.data = self.directory / f"{each.name}-{tries}"
+                each.logfile = self.directory / f"{each.name}-{tries}.log"
+            return self.start(tries - 1)
+        if ended:
+            raise RuntimeError(f"nodes that ended: {[each.name for each in ended]}")
+
     def __enter__(self):
         try:
-            self.found()
-            if self.started:
-                for each in self.members:
-                    each.start()
+            self.start()
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
