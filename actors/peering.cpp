@@ -16,15 +16,16 @@ std::string version_of(const std::filesystem::path& file) {
   struct stat found {};
   if (file.empty() || ::stat(file.c_str(), &found) != 0)
     return {};
-  return std::to_string(found.st_ino) + " " + std::to_string(found.st_size) + " " + std::to_string(found.st_mtim.tv_sec) + "." +
-         std::to_string(found.st_mtim.tv_nsec);
+  return std::to_string(found.st_ino) + " " + std::to_string(found.st_size) + " " +
+         std::to_string(found.st_mtim.tv_sec) + "." + std::to_string(found.st_mtim.tv_nsec);
 }
 
 } // namespace
 
-peering::peering(const node_settings& settings, const cluster_id& cluster, std::filesystem::path file, peer::process_id process)
-    : settings_{settings}, cluster_{cluster}, file_{std::move(file)}, process_{process}, wire_{std::make_shared<links>()},
-      table_{settings.nodes}, read_as_{version_of(file_)} {}
+peering::peering(const node_settings& settings, const cluster_id& cluster, std::filesystem::path file,
+                 peer::process_id process)
+    : settings_{settings}, cluster_{cluster}, file_{std::move(file)}, process_{process},
+      wire_{std::make_shared<links>()}, table_{settings.nodes}, read_as_{version_of(file_)} {}
 
 std::vector<link_peer> peering::peers_of(const std::vector<cluster_node>& table) const {
   std::vector<link_peer> out;
@@ -34,7 +35,8 @@ std::vector<link_peer> peering::peers_of(const std::vector<cluster_node>& table)
     if (each.link_key)
       out.push_back({each.name, each.link, *each.link_key});
     else
-      spdlog::warn("peer_without_key peer={} next=\"signet node init on that node prints its link_key for cluster.conf\"", each.name);
+      spdlog::warn("peer_without_key peer={} next=\"signet node init on that node prints its link_key for cluster.conf\"",
+                   each.name);
   }
   return out;
 }
@@ -61,7 +63,8 @@ void peering::run(const replica_actor& replica) {
       spdlog::warn("peer_frame_malformed peer={} bytes={} problem=\"{}\"", node, raw->size(), render(frame.error()));
       return;
     }
-    caf::anon_send(replica, peer_frame_arrived{node, std::make_shared<peer::frame>(std::move(*frame)), std::move(credit)});
+    caf::anon_send(replica, peer_frame_arrived{node, std::make_shared<peer::frame>(std::move(*frame)),
+                                               std::move(credit)});
   };
   handlers.refused = [this](link_refusal reason, const std::string&, const std::string& address) {
     const std::lock_guard lock{mutex_};
@@ -88,8 +91,8 @@ void peering::reread_if_changed() {
   }
   const auto read = load_settings(file_, settings_.name, signet_environment());
   if (!read) {
-    spdlog::warn("node_table_not_read file={} problem=\"{}\" next=\"signet config check {}\"", file_.string(), render(read.error()),
-                 file_.string());
+    spdlog::warn("node_table_not_read file={} problem=\"{}\" next=\"signet config check {}\"", file_.string(),
+                 render(read.error()), file_.string());
     return;
   }
   {

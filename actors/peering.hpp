@@ -1,7 +1,7 @@
 #pragma once
 // PEERING: this node among the others. Puts the node table of cluster.conf, the links and the replica together: who may
-// be spoken to, what arrives becomes messages of the replica, what is refused becomes a security event; and the table is
-// read again when the file changes.
+// be spoken to, what arrives becomes messages of the replica, what is refused becomes a security event; and the table
+// is read again when the file changes.
 //
 // Threads: any, but open(), run() and stop(), which the node calls in this order.
 
@@ -19,7 +19,8 @@ namespace signet {
 class peering {
 public:
   /// `file`: cluster.conf; empty: the table never changes. `process` as in links_settings.
-  peering(const node_settings& settings, const cluster_id& cluster, std::filesystem::path file, peer::process_id process);
+  peering(const node_settings& settings, const cluster_id& cluster, std::filesystem::path file,
+          peer::process_id process);
 
   /// For whoever sends. Never null.
   const std::shared_ptr<links>& wire() const { return wire_; }
@@ -29,8 +30,8 @@ public:
   void run(const replica_actor& replica);
   /// Who writes down what was refused; may be given anew.
   void report_to(const security_actor& security);
-  /// Reads the node table again if the file has changed since the last call. A file with mistakes changes nothing and is
-  /// reported once.
+  /// Reads the node table again if the file has changed since the last call. A file with mistakes changes nothing and
+  /// is reported once.
   void reread_if_changed();
   /// The node table as it stands.
   std::vector<cluster_node> table() const;

@@ -501,8 +501,8 @@ void links::inside::report(link_refusal reason, const std::string& name_of_peer,
     ++refusals[static_cast<std::size_t>(reason)];
   }
   if (const auto count = quiet.note(reason, steady::now()))
-    spdlog::warn("link_refused reason={} peer={} address={} count={} next=\"compare [nodes.*] link, link_key and [cluster] "
-                 "id of all nodes; unknown callers: close the port to them\"", name(reason),
+    spdlog::warn("link_refused reason={} peer={} address={} count={} next=\"compare [nodes.*] link, link_key and "
+                 "[cluster] id of all nodes; unknown callers: close the port to them\"", name(reason),
                  name_of_peer.empty() ? "?" : name_of_peer, address, *count);
   if (handlers.refused)
     handlers.refused(reason, name_of_peer, address);

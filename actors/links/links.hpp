@@ -16,7 +16,8 @@
 //   * One process at a time has a node's name: a copy of a node that runs beside it is refused.
 //
 // Threads: one of its own; every public function may be called from any thread, but for start() and stop(). Handlers
-// are called on the links' thread: they hand on and return, and do not throw. A crash loses what was under way, no more.
+// are called on the links' thread: they hand on and return, and do not throw. A crash loses what was under way, not
+// more.
 
 #include "actors/links/judge.hpp"
 #include "messages/envelope/keys.hpp"

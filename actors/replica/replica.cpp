@@ -285,7 +285,8 @@ void replica_state::tell_watchers() {
 void replica_state::tell_role() {
   const auto now = services_.replicator->cluster();
   const auto role = now.joining ? std::string{"joining"} : std::string{raft::name(now.self.role)};
-  auto text = role + " term=" + std::to_string(value(now.self.term)) + " leader=" + (now.leader.empty() ? "-" : now.leader);
+  auto text = role + " term=" + std::to_string(value(now.self.term)) +
+              " leader=" + (now.leader.empty() ? "-" : now.leader);
   if (text == told_role_)
     return;
   told_role_ = std::move(text);
@@ -326,7 +327,8 @@ std::string replica_state::status() {
   auto space = services_.replicator->store().measure();
   auto members = nlohmann::json::array();
   for (const auto& each : whole.members) {
-    nlohmann::json one{{"node", each.node}, {"id", value(each.id)}, {"role", name_of(each.role)}, {"voter", each.role == raft::member_role::voter},
+    nlohmann::json one{{"node", each.node}, {"id", value(each.id)}, {"role", name_of(each.role)},
+                       {"voter", each.role == raft::member_role::voter},
                        {"self", each.self}, {"leader", each.leader}, {"linked", each.linked}};
     if (picture.role == raft::role::leader) {
       one["match_index"] = value(each.match);

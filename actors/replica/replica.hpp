@@ -2,11 +2,12 @@
 // REPLICA: the only writer. Gathers what has arrived into one turn of the replica store, answers what it has committed
 // and applied, tells FAN-OUT how far the log is. Detached: it blocks in the disk.
 //
-// With other nodes it is the shell of the replicator: their frames come in from LINKS and count as unprocessed until the
-// turn that took them is over; what is for them is handed to LINKS, what need not wait for the disk before the commit.
+// With other nodes it is the shell of the replicator: their frames come in from LINKS and count as unprocessed until
+// the turn that took them is over; what is for them is handed to LINKS, what need not wait for the disk before the commit.
 //
 // It is never restarted: after a failed write or sync nothing may be committed in this process any more, so it asks the
-// node to stop (exit 71; 72 when the node must not go on because of what others know). What had been answered is durable; what had not has an unknown outcome.
+// node to stop (exit 71; 72 when the node must not go on because of what others know). What had been answered is
+// durable; what had not has an unknown outcome.
 
 #include "actors/replica/operator_desk.hpp"
 #include "messages/actors.hpp"

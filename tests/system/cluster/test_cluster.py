@@ -1,4 +1,4 @@
-"""Three nodes in processes of their own: clients on different nodes, the leader killed, nodes that stop and come back."""
+"""Three nodes in processes of their own: clients on different nodes, the leader killed, stopped and frozen."""
 import os
 import pathlib
 import signal
@@ -140,7 +140,8 @@ class ThreeNodes(unittest.TestCase):
 
     def test_what_status_says_of_links_and_members(self):
         self.cluster.wait_until_all_follow()
-        wait_for("round trips", lambda: all(peer["round_trip_us"] > 0 for peer in self.leader.status()["links"]["peers"]))
+        wait_for("round trips", lambda: all(peer["round_trip_us"] > 0
+                                            for peer in self.leader.status()["links"]["peers"]))
         said = self.leader.status()
         self.assertEqual([peer["state"] for peer in said["links"]["peers"]], ["up", "up"])
         self.assertEqual(said["links"]["refused"], {})
