@@ -79,7 +79,6 @@ constexpr part part_metrics[] = {
   {"signet_queue_length", "Entries that wait, by queue", gauge, "queue", "cursors", "/cursors/pending"},
   {"signet_queue_length", "", gauge, "queue", "closings", "/sessions/closings_waiting"},
   {"signet_queue_length", "", gauge, "queue", "wake_ups", "/sessions/waking"},
-  {"signet_queue_length", "", gauge, "queue", "replica_mailbox", "/replica/mailbox"},
   {"signet_queue_length", "", gauge, "queue", "security", "/security/pending"},
 };
 

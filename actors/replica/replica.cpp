@@ -361,7 +361,6 @@ std::string replica_state::status() {
                         {"disk_free_bytes", space.disk_free_bytes},
                         {"map_bytes", space.map_bytes},
                         {"map_used_bytes", space.map_used_bytes},
-                        {"mailbox", self_->mailbox().size()},
                         {"commit_seconds", to_json(commit_seconds_)},
                         {"sync_seconds", to_json(services_.replicator->store().commit_times())},
                         {"turn_entries", to_json(turn_entries_)},
