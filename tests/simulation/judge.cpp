@@ -246,7 +246,7 @@ void judge::after_turn(const shown& what) {
     if (!first && leader->second != what.id)
       find(what, "it leads in term " + to_string(what.term) + ", in which server " + to_string(leader->second) + " led");
     auto least = committed_.size();
-    while (least > 0 && committed_[least - 1].term >= what.term)
+    while (least > 0 && committed_in_[least - 1] >= what.term)
       --least;
     if (mine.log.size() < least || (least > 0 && mine.log[least - 1] != committed_[least - 1]))
       find(what, "it leads in term " + to_string(what.term) + " without the committed entry " + std::to_string(least));
@@ -254,11 +254,13 @@ void judge::after_turn(const shown& what) {
 
   auto committed = std::min<std::uint64_t>(value(what.committed), mine.log.size());
   for (auto i = mine.committed; i < committed; ++i) {
-    if (i == committed_.size())
+    if (i == committed_.size()) {
       committed_.push_back(mine.log[i]);
-    else if (committed_[i] != mine.log[i])
+      committed_in_.push_back(what.term);
+    } else if (committed_[i] != mine.log[i]) {
       find(what, "it calls another entry committed at " + std::to_string(i + 1) + ": of term " +
                    to_string(mine.log[i].term) + " and not " + to_string(committed_[i].term));
+    }
   }
   mine.committed = std::max(mine.committed, committed);
 

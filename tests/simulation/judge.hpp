@@ -150,6 +150,9 @@ private:
   std::map<signet::term, raft::server_id> leaders_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, digest> records_;  ///< (index, term) → hash
   std::vector<known_record> committed_;                                ///< index 1 first
+  /// For each of them, the term of the node that called it committed first. An entry of an old term may be committed in
+  /// a later one: only leaders of terms after that must hold it (a late leader of a term in between need not).
+  std::vector<term> committed_in_;
   std::vector<std::optional<digest>> state_hashes_;                    ///< index 1 first
   log_index acknowledged_{};
   std::vector<acknowledged_one> messages_;
